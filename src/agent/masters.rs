@@ -56,7 +56,7 @@ impl Masters {
         let mut before = std::mem::take(&mut self.seen);
         let mut news = Vec::new();
         for place in places() {
-            let known = before.iter().position(|seen| seen.place == place).map(|at| before.swap_remove(at));
+            let known = before.iter().position(|seen| seen.place.is_same(&place)).map(|at| before.swap_remove(at));
             let workers = workers_of(&place);
             let is_new = known.is_none();
             let away_since = known.and_then(|known| known.away_since);

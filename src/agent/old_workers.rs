@@ -167,7 +167,7 @@ impl OldWorkers {
         let groups: Vec<(&str, NginxPlace)> =
             desk.catalog().groups.iter().filter_map(|group| Some((group.id.as_str(), place_of(group)?))).collect();
         let seen = self.masters.seen().map(|(place, runs)| {
-            let groups = groups.iter().filter(|(_, driven)| driven == place).map(|(id, _)| (*id).to_owned());
+            let groups = groups.iter().filter(|(_, driven)| driven.is_same(place)).map(|(id, _)| (*id).to_owned());
             SeenNginx { place: place.clone(), runs, groups: groups.collect() }
         });
         let seen = seen.collect();

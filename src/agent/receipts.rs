@@ -33,10 +33,10 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
-    /// Time of the first change that no pass has picked up.
-    touched_since: Option<Instant>,
-    /// Time of the first change that a pass has picked up and none has made live.
-    picked_up_since: Option<Instant>,
+    /// The changes that no pass has picked up.
+    touched: Lag,
+    /// The changes that a pass has picked up and none has made live.
+    picked_up: Lag,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
     /// The change whose endpoints nginx has not taken yet.
@@ -50,6 +50,22 @@ struct Track {
     undrained: Vec<UndrainedChange>,
 }
 
+/// Changes of keys that are not live.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lag {
+    /// Time of the first.
+    since: Option<Instant>,
+    /// Number of them.
+    changes: usize,
+}
+
+impl Lag {
+    /// Returns these and later ones together.
+    fn and(self, later: Lag) -> Lag {
+        Lag { since: self.since.or(later.since), changes: self.changes + later.changes }
+    }
+}
+
 #[derive(Debug)]
 struct UndrainedChange {
     revision: Revision,
@@ -61,8 +77,8 @@ struct UndrainedChange {
 #[derive(Debug)]
 struct UntakenChange {
     revision: Revision,
-    /// Time of the first of its changes of keys.
-    since: Option<Instant>,
+    /// Its changes of keys.
+    lag: Lag,
     removal: RemovalKind,
     /// Whether its reload has converged.
     has_converged: bool,
@@ -116,8 +132,8 @@ impl Receipts {
                     keys,
                     proof,
                     seen: Revision::default(),
-                    touched_since: None,
-                    picked_up_since: None,
+                    touched: Lag::default(),
+                    picked_up: Lag::default(),
                     under_way: None,
                     untaken: None,
                     applied: None,
@@ -134,8 +150,10 @@ impl Receipts {
     /// Records that a key of the resource has changed at this revision.
     pub fn touched(&mut self, resource: &Arc<str>, revision: Revision, now: Instant) {
         if let Some(track) = self.tracks.get_mut(resource) {
+            if track.touched.since.is_none() || track.seen != revision {
+                track.touched = track.touched.and(Lag { since: Some(now), changes: 1 });
+            }
             track.seen = revision;
-            track.touched_since.get_or_insert(now);
             self.news.insert(Arc::clone(resource));
         }
     }
@@ -146,8 +164,7 @@ impl Receipts {
             // Everything that happened before the first tree is in it.
             let is_first = track.applied.is_none() && track.seen == Revision::default();
             track.under_way = Some(if is_first { revision } else { track.seen });
-            let touched = track.touched_since.take();
-            track.picked_up_since = track.picked_up_since.or(touched);
+            track.picked_up = track.picked_up.and(std::mem::take(&mut track.touched));
         }
     }
 
@@ -219,12 +236,16 @@ impl Receipts {
 
     /// Returns the progress of the resources for which it may have changed since the last call. `unix_seconds` is the time.
     pub fn take_progress(&mut self, now: Instant, unix_seconds: u64) -> Vec<(Arc<str>, ResourceProgress)> {
-        let progress = |track: &Track| ResourceProgress {
-            seen: Some(track.seen).filter(|seen| *seen != Revision::default()),
-            applied: track.applied,
-            converged: track.converged,
-            drained: track.drained,
-            behind_since: track.behind_since().map(|at| unix_seconds.saturating_sub(now.duration_since(at).as_secs())),
+        let progress = |track: &Track| {
+            let behind = track.behind();
+            ResourceProgress {
+                seen: Some(track.seen).filter(|seen| *seen != Revision::default()),
+                applied: track.applied,
+                converged: track.converged,
+                drained: track.drained,
+                behind_since: behind.since.map(|at| unix_seconds.saturating_sub(now.duration_since(at).as_secs())),
+                behind_changes: behind.changes,
+            }
         };
         let news = std::mem::take(&mut self.news).into_iter();
         news.filter_map(|name| self.tracks.get(&name).map(progress).map(|progress| (name, progress))).collect()
@@ -262,10 +283,10 @@ impl Receipts {
 }
 
 impl Track {
-    /// Returns the time of the oldest change that is not applied.
-    fn behind_since(&self) -> Option<Instant> {
-        let untaken = self.untaken.as_ref().and_then(|change| change.since);
-        untaken.or(self.picked_up_since).or(self.touched_since)
+    /// Returns all changes that are not applied.
+    fn behind(&self) -> Lag {
+        let untaken = self.untaken.as_ref().map_or(Lag::default(), |change| change.lag);
+        untaken.and(self.picked_up).and(self.touched)
     }
 
     /// Records a change that a pass has made, together with any that nginx has not taken yet.
@@ -278,10 +299,10 @@ impl Track {
             RemovalKind::Nothing => report.verified.is_some(),
             RemovalKind::Endpoints(_) => false,
         };
-        let since = self.picked_up_since.take();
-        let mut change = UntakenChange { revision, since, removal, has_converged, leaves_workers };
+        let lag = std::mem::take(&mut self.picked_up);
+        let mut change = UntakenChange { revision, lag, removal, has_converged, leaves_workers };
         if let Some(earlier) = self.untaken.take() {
-            change.since = earlier.since.or(since);
+            change.lag = earlier.lag.and(lag);
             change.removal = earlier.removal.and(removal);
             change.leaves_workers |= earlier.leaves_workers;
         }

@@ -1,5 +1,6 @@
 //! Publishes the board over HTTP and to the service manager. Never decides anything that `status` can decide.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::apply::Context;
 use crate::model::health::Health;
 use crate::model::outward::{ManagerNotice, PageRequest, StatusPage};
 use crate::model::process::Usage;
-use crate::model::status::{AgentStatus, Status};
+use crate::model::status::{AgentStatus, Status, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source::health;
@@ -89,7 +90,7 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
-    let desk = Arc::new(Mutex::new(StatusDesk { surroundings, snapshot: None }));
+    let desk = Arc::new(Mutex::new(StatusDesk { surroundings, silent_since: BTreeMap::new(), snapshot: None }));
     let reporter = Arc::new(Reporter { board, context, health, hosts, announcers, asker, desk });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
@@ -162,6 +163,8 @@ impl StatusSnapshot {
 /// Where the status is made. Whoever has it is the only one: requests of clients that are gone must not pile up on the threads of passes.
 struct StatusDesk {
     surroundings: Surroundings,
+    /// Since when each announcer does not answer, by process.
+    silent_since: BTreeMap<u32, UnixTime>,
     /// The last one.
     snapshot: Option<StatusSnapshot>,
 }
@@ -235,16 +238,19 @@ impl Reporter {
         };
         let reporter = Arc::clone(self);
         let making = tokio::task::spawn_blocking(move || {
-            let snapshot = desk.snapshot.take().unwrap_or_else(|| reporter.snapshot(&mut desk.surroundings, answers));
+            let snapshot = desk.snapshot.take().unwrap_or_else(|| reporter.snapshot(&mut desk, answers));
             make(desk.snapshot.insert(snapshot))
         });
         making.await.unwrap_or_else(|_| api::not_made())
     }
 
-    fn snapshot(&self, surroundings: &mut Surroundings, answers: Vec<AnnouncerAnswer>) -> StatusSnapshot {
+    fn snapshot(&self, desk: &mut StatusDesk, answers: Vec<AnnouncerAnswer>) -> StatusSnapshot {
         let (at, copied) = (clock::now(), self.copy());
         let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
-        let looked_up = LookedUp { announced: announced::read(answers), ..surroundings.look(&places, &copied) };
+        let announced = announced::read(answers);
+        desk.silent_since = announced::silent_since(&announced, &desk.silent_since, UnixTime(clock::unix_seconds()));
+        let silent_since = desk.silent_since.clone();
+        let looked_up = LookedUp { announced, silent_since, ..desk.surroundings.look(&places, &copied) };
         StatusSnapshot { at, copied, looked_up, json: OnceLock::new(), html: OnceLock::new() }
     }
 

@@ -85,8 +85,7 @@ impl Surroundings {
             heard: news.heard,
         };
         let heard = self.news.stores().into_iter().map(heard).collect();
-        let announced = Vec::new();
-        LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced }
+        LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, ..LookedUp::default() }
     }
 
     /// Returns the number of connections of these processes to each address.

@@ -154,7 +154,7 @@ impl Context {
         let mut found: Vec<NginxPlace> = Vec::new();
         if let (Ok(places), false) = (self.nginx.places.lock(), self.nginx_starts_later()) {
             for place in group_ids.filter_map(|group_id| places.get(group_id)) {
-                if !found.contains(place) {
+                if !found.iter().any(|known| known.is_same(place)) {
                     found.push(place.clone());
                 }
             }

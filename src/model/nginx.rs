@@ -13,6 +13,13 @@ pub struct NginxPlace {
     pub error_log: PathBuf,
 }
 
+impl NginxPlace {
+    /// Returns whether both find the same nginx: there is one master for each pid file, whatever else is said of it.
+    pub fn is_same(&self, other: &NginxPlace) -> bool {
+        self.pid_file == other.pid_file
+    }
+}
+
 /// The settings of `[nginx]`; nginx itself is asked for those that are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NginxSettings {

@@ -41,7 +41,7 @@ pub struct Status {
     pub sync: Axis,
     /// Whether clients are served.
     pub service: Axis,
-    /// Everything that is not good, the worst first.
+    /// Everything that is not good, worst first.
     pub conditions: Vec<Condition>,
     /// The stores, the settings' one first.
     pub stores: Vec<StoreStatus>,
@@ -96,7 +96,7 @@ pub enum StatusQuestion {
     Notice,
 }
 
-/// The kind of a condition, the worst first.
+/// The kind of a condition, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionKind {
@@ -177,7 +177,7 @@ pub struct Condition {
     pub causes: Vec<Cause>,
     /// Its start.
     pub since: UnixTime,
-    /// The next attempt of the agent, if time is all that it waits for.
+    /// The next attempt of the agent, if time is all that it waits for; of a held loss, the end of the hold.
     pub next_try: Option<UnixTime>,
     /// What a person can do.
     pub advice: String,
@@ -228,24 +228,35 @@ pub struct ResourceStatus {
     pub state: String,
     /// The keys that it wants, with the prefix.
     pub keys: Vec<String>,
-    /// Revision of the last change of its keys that the agent knows of.
-    pub wanted_revision: Option<i64>,
-    /// Revision of the last change of its keys that is live.
-    pub applied_revision: Option<i64>,
-    /// Revision of the last change after which only its new configuration accepts connections.
-    pub converged_revision: Option<i64>,
-    /// Revision of the last change after which nothing uses what it removed.
-    pub drained_revision: Option<i64>,
-    /// Time of the oldest change that is not live yet.
-    pub behind_since: Option<UnixTime>,
+    /// How far the changes of its keys have come.
+    #[serde(flatten)]
+    pub progress: ProgressStatus,
     /// Number of skipped keys.
     pub skipped_keys: usize,
     /// The kinds of its conditions.
     pub conditions: Vec<ConditionKind>,
 }
 
+/// How far the changes of a resource's keys have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressStatus {
+    /// Revision of the last change that the agent knows of.
+    pub wanted_revision: Option<i64>,
+    /// Revision of the last change that is live.
+    pub applied_revision: Option<i64>,
+    /// Revision of the last change after which only the new configuration accepts connections.
+    pub converged_revision: Option<i64>,
+    /// Revision of the last change after which nothing uses what it removed.
+    pub drained_revision: Option<i64>,
+    /// Time of the oldest change that is not live yet.
+    pub behind_since: Option<UnixTime>,
+    /// Number of the changes that are not live yet.
+    #[serde(default)]
+    pub behind_changes: usize,
+}
+
 impl ConditionKind {
-    /// All kinds, the worst first.
+    /// All kinds, worst first.
     pub const ALL: [ConditionKind; 19] = [
         ConditionKind::Stuck,
         ConditionKind::NginxAway,
@@ -315,6 +326,14 @@ impl ConditionKind {
             ConditionKind::KeySkipped => "key skipped",
             ConditionKind::NotAnnounced => "not announced",
             ConditionKind::OldWorkers => "old workers",
+        }
+    }
+
+    /// Returns what happens at the time of [`Condition::next_try`], for people.
+    pub fn next_word(self) -> &'static str {
+        match self {
+            ConditionKind::Held => "applied at",
+            _ => "next try",
         }
     }
 

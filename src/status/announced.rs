@@ -35,6 +35,16 @@ pub fn read(answers: Vec<AnnouncerAnswer>) -> Vec<AnnouncerStatus> {
     answers.into_iter().map(one).collect()
 }
 
+/// Returns since when each announcer does not answer, by process: since `before`, or since now.
+pub fn silent_since(
+    announcers: &[AnnouncerStatus],
+    before: &BTreeMap<u32, UnixTime>,
+    now: UnixTime,
+) -> BTreeMap<u32, UnixTime> {
+    let silent = announcers.iter().filter(|announcer| announcer.silent.is_some());
+    silent.map(|announcer| (announcer.pid, before.get(&announcer.pid).copied().unwrap_or(now))).collect()
+}
+
 fn one(AnnouncerAnswer { socket, pid, said }: AnnouncerAnswer) -> AnnouncerStatus {
     let understood = said.and_then(|text| {
         let status: AnnouncerStatus =
@@ -79,9 +89,13 @@ pub fn name(announcer: &AnnouncerStatus) -> String {
     format!("announcer {}", announcer.pid)
 }
 
-/// Returns everything that is not announced, as notices: it is a matter of the announcers, and no fault of this agent. `at` is the
-/// moment, which is the start of what has none.
-pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition> {
+/// Returns everything that is not announced, as notices: it is a matter of the announcers, and no fault of this agent. `silent_since`
+/// has the start of each silence by process, as far as it is known; `at` is the moment, which is the start of what has none.
+pub fn conditions(
+    announcers: &[AnnouncerStatus],
+    silent_since: &BTreeMap<u32, UnixTime>,
+    at: UnixTime,
+) -> Vec<Condition> {
     let mut found = Vec::new();
     for announcer in announcers {
         let condition = |summary: String, reason: String, since: UnixTime, advice: &str| Condition {
@@ -100,24 +114,21 @@ pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition
         if let Some(why) = &announcer.silent {
             let summary = format!("{} does not say what it announces", name(announcer));
             let advice = "Look at the log of that process.";
-            found.push(condition(summary, format!("{}: {why}", announcer.socket), at, advice));
+            let since = silent_since.get(&announcer.pid).copied().unwrap_or(at);
+            found.push(condition(summary, format!("{}: {why}", announcer.socket), since, advice));
             continue;
         }
         if let Some(since) = announcer.etcd.away_since {
             let summary = format!("{} cannot reach etcd; its keys stay until their leases expire", name(announcer));
-            let advice = "Check etcd and the network to it. The announcer tries again by itself.";
+            let advice = "Check etcd and the network to it. The announcer retries automatically.";
             found.push(condition(summary, announcer.etcd.problem.clone(), since, advice));
         }
         found.extend(announcer.problems.iter().map(|problem| {
-            let summary = format!("{}: a file of services has a problem; its last good version stays", name(announcer));
+            let summary = format!("{}: a service file has an error; its last good version stays", name(announcer));
             let advice = "Fix that line; the announcer reads the file again when it changes.";
             condition(summary, problem.text.clone(), problem.since, advice)
         }));
-        let mut by_state: BTreeMap<AnnouncedState, Vec<&AnnouncedService>> = BTreeMap::new();
-        for service in announcer.services.iter().filter(|service| service.state != AnnouncedState::Announced) {
-            by_state.entry(service.state).or_default().push(service);
-        }
-        for (state, services) in by_state {
+        for (state, services) in by_state(announcer) {
             let named = match services.as_slice() {
                 [one] => one.key.clone(),
                 many => counted(many.len(), "key"),
@@ -138,11 +149,20 @@ pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition
     found
 }
 
+/// Returns the services that are not announced, by state, worst first.
+fn by_state(announcer: &AnnouncerStatus) -> BTreeMap<AnnouncedState, Vec<&AnnouncedService>> {
+    let mut found: BTreeMap<AnnouncedState, Vec<&AnnouncedService>> = BTreeMap::new();
+    for service in announcer.services.iter().filter(|service| service.state != AnnouncedState::Announced) {
+        found.entry(service.state).or_default().push(service);
+    }
+    found
+}
+
 fn summary(state: AnnouncedState) -> &'static str {
     match state {
         AnnouncedState::Unhealthy => "the check fails",
         AnnouncedState::Held => "somebody else holds the key",
-        AnnouncedState::Denied => "etcd does not let the announcer write the key",
+        AnnouncedState::Denied => "etcd denies the announcer write access to the key",
         AnnouncedState::Waiting => "healthy, but not in etcd yet",
         AnnouncedState::Starting => "not known to be healthy yet",
         AnnouncedState::Draining => "draining",
@@ -157,12 +177,12 @@ fn advice(state: AnnouncedState) -> &'static str {
         AnnouncedState::Unhealthy => "Find out why the backend fails its check. It is announced again when it passes.",
         AnnouncedState::Held => "Stop one of the two announcers, or give it a different --id.",
         AnnouncedState::Denied => {
-            "Give the announcer's role in etcd readwrite on the key; the announcer tries again by itself."
+            "Give the announcer's role in etcd readwrite access to the key; the announcer retries automatically."
         }
         AnnouncedState::Waiting => "Nothing, unless it lasts: then check etcd and the network to it.",
         AnnouncedState::Starting => "Nothing, unless it lasts: then find out why the backend fails its check.",
         AnnouncedState::Draining | AnnouncedState::Leaving | AnnouncedState::Unknown | AnnouncedState::Announced => {
-            "Nothing: it ends by itself."
+            "Nothing: it ends without help."
         }
     }
 }

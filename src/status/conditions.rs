@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::endpoints::SILENT_AFTER_SECONDS;
+use crate::model::nginx::NginxPlace;
 use crate::model::report::Stage;
 use crate::model::status::{Cause, Condition, ConditionKind, UnixTime};
 use crate::model::text::counted;
@@ -42,7 +43,7 @@ impl Look {
     }
 }
 
-/// Returns everything that is not good, the worst first.
+/// Returns everything that is not good, worst first.
 pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     let mut found = Vec::new();
     stores(board, &mut found);
@@ -66,7 +67,7 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     found
 }
 
-/// Brings conditions into their order, the worst first.
+/// Brings conditions into their order, worst first.
 pub fn sort(found: &mut [Condition]) {
     found.sort_by_key(|condition| (condition.kind, condition.since));
 }
@@ -102,9 +103,9 @@ fn stores(board: &Board, found: &mut Vec<Condition>) {
         let summary = format!("{} cannot be reached; the files of its resources stay as they are", lost.name);
         let advice = match lost.is_lasting {
             true => {
-                "Fix the settings, the certificate or the file that the reason names; the agent tries again by itself."
+                "Fix the settings, the certificate or the file that the reason names; the agent retries automatically."
             }
-            false => "Check the store and the network to it. The agent tries again by itself.",
+            false => "Check the store and the network to it. The agent retries automatically.",
         };
         found.push(Condition {
             resources: resources(board, |_, resource| *resource.about.store == *lost.name),
@@ -119,18 +120,19 @@ fn stores(board: &Board, found: &mut Vec<Condition>) {
 fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     for (nginx, since) in board.nginx_away() {
         let pid_file = nginx.pid_file();
-        let summary = format!("nginx is not running: the pid file `{pid_file}` names no master process that runs");
+        let summary = format!("nginx is not running: the pid file `{pid_file}` names no running master process");
         let advice = "Start nginx: its error log says why it ended. It reads the files as they are now.";
         let name = if board.nginx.len() > 1 { format!("nginx of {pid_file}") } else { "nginx".to_owned() };
         let causes = vec![Cause::Process(name.clone()), Cause::File(pid_file)];
         let place = |resource: &ResourceBoard| board.groups.get(&resource.about.group)?.nginx.as_ref();
-        let resources = resources(board, |_, resource| place(resource) == Some(&nginx.place));
+        let resources =
+            resources(board, |_, resource| place(resource).is_some_and(|place| place.is_same(&nginx.place)));
         let away = condition(ConditionKind::NginxAway, &name, since, summary, advice);
         found.push(Condition { resources, causes, ..away });
     }
     for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {
         let summary = format!("nginx has no live server left in upstream {name}");
-        let advice = "Look at the backends of that upstream: nginx could reach none of them lately. It tries them again after fail_timeout.";
+        let advice = "Look at the backends of that upstream: nginx could reach none of them recently. It tries them again after fail_timeout.";
         let causes = vec![Cause::Process(format!("nginx upstream {name}"))];
         let reason = "no live upstreams while connecting to upstream".to_owned();
         let found_now = condition(ConditionKind::NoneLive, "nginx", since, summary, advice);
@@ -141,9 +143,9 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         board.leaving_since.iter().map(|(pid, since)| (*pid, *since)).filter(|(_, since)| is_old(since)).collect();
     if let Some(since) = pinned.iter().map(|(_, since)| *since).min() {
         let pids: Vec<String> = pinned.iter().take(MAX_CAUSES).map(|(pid, _)| pid.to_string()).collect();
-        let (workers, have) = (counted(pinned.len(), "worker"), if pinned.len() == 1 { "has" } else { "have" });
-        let summary = format!("{workers} of nginx with an earlier configuration still {have} connections");
-        let advice = "Nothing: each ends with its last connection. worker_shutdown_timeout in nginx.conf limits that.";
+        let (workers, have) = (counted(pinned.len(), "nginx worker"), if pinned.len() == 1 { "has" } else { "have" });
+        let summary = format!("{workers} on an old configuration still {have} connections");
+        let advice = "Nothing: each ends with its last connection. worker_shutdown_timeout in nginx.conf caps how long that takes.";
         found.push(Condition {
             causes: pids.into_iter().map(|pid| Cause::Process(format!("nginx worker {pid}"))).collect(),
             ..condition(ConditionKind::OldWorkers, "nginx", since, summary, advice)
@@ -154,7 +156,7 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
 fn broken(line: &str, since: u64, board: &Board) -> Condition {
     // As Problem prints it: `PLACE: MESSAGE`.
     let (place, message) = line.split_once(": ").unwrap_or(("conf.d", line));
-    let summary = format!("{place} is wrong; its resources keep their last good version");
+    let summary = format!("{place} has an error; its resources keep their last good version");
     let advice = "Fix that line; the agent reads the file again when it changes.";
     let file = place.split(':').next().unwrap_or(place);
     let is_at = |name: &str| file.strip_suffix(name).is_some_and(|folder| folder.ends_with('/'));
@@ -175,9 +177,9 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
     let summary = format!("{}: {step} is still running", group.named());
     let advice = match command.and_then(|(_, timeout)| *timeout) {
         Some(timeout) => {
-            format!("Find out what it waits for. It is killed after {timeout:?} ({limit}) and tried again later.")
+            format!("Find out what it waits for. It is killed after {timeout:?} ({limit}) and retried later.")
         }
-        None => format!("Find out what it waits for; {limit} limits it."),
+        None => format!("Find out what it waits for; {limit} caps how long it may run."),
     };
     let cause = match command {
         Some((text, _)) => Cause::Process(text.clone()),
@@ -193,28 +195,28 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
     let names = format!("{}{more}", failure.names.join(" "));
     let (then, advice) = match failure.kind {
         ConditionKind::Stuck => (
-            "the previous files could not be put back",
-            "Look at the named files now: they may be half new. The agent tries again at each pass.",
+            "restoring the previous files failed too",
+            "Look at the named files now: some may be new and some old. The agent retries on every pass.",
         ),
         ConditionKind::ReloadOwed => (
-            "the checked files are in place, their reload is owed",
-            "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
+            "the checked files are in place, but nginx has not loaded them yet",
+            "Fix what prevents the reload; the agent then reloads automatically.",
         ),
         ConditionKind::ReloadRefused if failure.owes_reload => (
-            "the previous files are back, their reload failed and is owed",
-            "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
+            "the previous files are back, but reloading them failed too",
+            "Fix what prevents the reload; the agent then reloads automatically.",
         ),
         ConditionKind::ReloadRefused => (
             "the old configuration is back and still serves",
-            "Put the named key or template back as it was; nginx's error log has the whole message. A zone whose key or size changes needs a new name, or a restart of nginx.",
+            "Revert the named key or template; nginx's error log has the full message. A zone whose key or size changes needs a new name, or a restart of nginx.",
         ),
         ConditionKind::CheckRefused => (
             "the last good file stays live",
-            "Fix the named key or the template; the agent tries again after any change, and by itself.",
+            "Fix the named key or the template; the agent retries on every change, and automatically.",
         ),
         _ => (
             "the last good file stays live",
-            "Fix what is named; the agent tries again after any change, and by itself.",
+            "Fix what is named; the agent retries on every change, and automatically.",
         ),
     };
     let since = match failure.kind {
@@ -232,10 +234,22 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
         resources: failure.resources.iter().map(|name| name.to_string()).collect(),
         reason: failure.reason.clone(),
         step: Some(failure.step.to_string()),
-        causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
+        causes: owes_to(failure, group, board).chain(failure.causes.iter().cloned()).take(MAX_CAUSES).collect(),
         next_try: group.left.next_try.map(UnixTime),
         ..condition(failure.kind, &names, since, summary, &advice)
     }
+}
+
+/// Returns what a reload that is owed waits for: its nginx, or else its command. The keys beside it only wait with it.
+fn owes_to(failure: &Failure, group: &GroupBoard, board: &Board) -> impl Iterator<Item = Cause> {
+    let is_owed = failure.kind == ConditionKind::ReloadOwed;
+    let is_away = |place: &NginxPlace| board.nginx_away().any(|(nginx, _)| nginx.place.is_same(place));
+    let what = match (group.nginx.as_ref().filter(|place| is_away(place)), &group.about.reload) {
+        (Some(place), _) => Some(format!("nginx of {}", place.pid_file.display())),
+        (None, Some((command, _))) => Some(command.clone()),
+        (None, None) => None,
+    };
+    what.filter(|_| is_owed).map(Cause::Process).into_iter()
 }
 
 /// Returns the number of the line in the file of one resource that a check refused.
@@ -253,25 +267,26 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
     let keys = || resource.about.keys.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect::<Vec<_>>();
     if let Some(held) = &troubles.held {
         let (until, advice) = match held.what.until {
-            Some(until) => (
-                format!(" until {}, then the loss goes live", UnixTime(until)),
-                "If the loss is intended, loosen the guard that the reason names, or wait. If not, find out why these keys are gone.",
+            Some(_) => (
+                " for now",
+                "If the removal is intended, wait, or loosen the guard that the reason names. If not, find out why these keys are gone.",
             ),
             None => (
-                String::new(),
-                "Put the keys back. If the loss is intended, set on_empty or loosen the guard that the reason names.",
+                "",
+                "Put the keys back. If the removal is intended, set on_empty or loosen the guard that the reason names.",
             ),
         };
         let summary = format!("{name}: backends are gone from the store; a guard keeps the last good file{until}");
         found.push(Condition {
             reason: held.what.reason.clone(),
             causes: keys(),
+            next_try: held.what.until.map(UnixTime),
             ..of_one(ConditionKind::Held, name, held.since, summary, advice)
         });
     }
     if let Some(refused) = &troubles.refused {
-        let summary = format!("{name}: the store does not show its keys; its file stays as it is");
-        let advice = "Give the agent's role in etcd read access to these keys; the agent asks again by itself.";
+        let summary = format!("{name}: the store denies read access to its keys; its file stays as it is");
+        let advice = "Grant the agent's role in etcd read access to these keys; the agent retries automatically.";
         found.push(Condition {
             reason: refused.what.clone(),
             causes: keys(),
@@ -279,8 +294,8 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         });
     }
     if let Some(waits) = &troubles.waits {
-        let summary = format!("{name}: waits for keys before it goes live");
-        let advice = "Put the named keys, or wait for wait_timeout.";
+        let summary = format!("{name}: is waiting for keys before its first file goes live");
+        let advice = "Create the named keys, or wait until wait_timeout has passed.";
         let causes = waits.what.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect();
         found.push(Condition { causes, ..of_one(ConditionKind::Waiting, name, waits.since, summary, advice) });
     }
@@ -288,14 +303,14 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
     if let Some(untaken) = &troubles.untaken {
         let summary = format!("{name}: nginx has not asked for its changed endpoints yet");
         let advice = format!(
-            "nginx asks about once a second; if it stops, the agent reloads it after {SILENT_AFTER_SECONDS} s."
+            "nginx asks about once a second; if it stops asking, the agent reloads it after {SILENT_AFTER_SECONDS} s."
         );
         let causes = vec![Cause::Process("nginx".to_owned())];
         found.push(Condition { causes, ..of_one(ConditionKind::Untaken, name, untaken.since, summary, &advice) });
     }
     if let Some(unread) = &troubles.unread {
         let summary = format!("{name}: nginx never reads what is written to {}", resource.about.dest);
-        let advice = "Do what the hint says, and reload nginx; the agent looks again by itself.";
+        let advice = "Follow the hint in the reason, then reload nginx; the agent checks again automatically.";
         let causes = vec![Cause::File(resource.about.dest.clone())];
         let reason = unread.what.clone();
         let unread = of_one(ConditionKind::Unread, name, unread.since, summary, advice);
@@ -312,7 +327,7 @@ fn without_traffic(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Co
         Some((id, folder, _)) if total == 1 => format!("{id}: no backend of {} gets traffic", whole(folder)),
         _ => format!("{name}: {total} lists have no backend that gets traffic"),
     };
-    let advice = "Announce a backend below the named keys, or find out why none of them is up.";
+    let advice = "Announce a backend under the named keys, or find out why none of them is up.";
     let lists = resource.lists_without_traffic().take(MAX_CAUSES);
     let causes = lists.map(|(_, folder, _)| Cause::Key(whole(folder))).collect();
     found.push(Condition { causes, ..of_one(ConditionKind::NoBackends, name, since, summary, advice) });
@@ -322,7 +337,7 @@ fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>
     let Some(since) = resource.files_with_skipped().map(|skipped| skipped.since).min() else { return };
     let total = resource.skipped();
     let (keys, is) = (counted(total, "key"), if total == 1 { "is" } else { "are" });
-    let summary = format!("{name}: {keys} {is} left out, the other backends stay");
+    let summary = format!("{name}: {keys} {is} left out; the other backends stay");
     let advice = "Fix the value of the named key, or remove the key.";
     let named: Vec<_> =
         resource.files_with_skipped().flat_map(|skipped| &skipped.what.named).take(MAX_CAUSES).collect();

@@ -131,7 +131,8 @@ fn of_resource(explanation: &mut Explanation, group: &GroupStatus, resource: &Re
         resource.conditions.iter().filter(|kind| kind.question() == StatusQuestion::Sync && !is_elsewhere(kind));
     let against: Vec<&str> = against.map(|kind| kind.label()).collect();
     let is_in_sync = against.is_empty() && state == "in_sync";
-    let revision = resource.applied_revision.map_or(String::new(), |revision| format!(", applied revision {revision}"));
+    let revision =
+        resource.progress.applied_revision.map_or(String::new(), |revision| format!(", applied revision {revision}"));
     let said = match (against.is_empty(), group.applied_at) {
         (true, Some(at)) if is_in_sync && group.resources.len() == 1 => format!("in sync, last confirmed at {at}"),
         (true, _) => state.replace('_', " "),

@@ -10,8 +10,8 @@ use crate::model::nginx::NginxPlace;
 use crate::model::report::Stage;
 use crate::model::status::{
     AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, FleetReading,
-    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember,
-    StoreStatus, UnixTime, UpstreamStatus,
+    GroupStatus, HeardRevision, NginxStatus, ProgressStatus, ReceiptLease, ResourceStatus, RunningStep, Status,
+    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
@@ -46,6 +46,8 @@ pub struct LookedUp {
     pub fleet_reading: Option<FleetReading>,
     /// The announcers of this machine.
     pub announced: Vec<AnnouncerStatus>,
+    /// Since when each of them does not answer, by process.
+    pub silent_since: BTreeMap<u32, UnixTime>,
 }
 
 /// What was heard of a store beside its events.
@@ -172,12 +174,13 @@ impl Copied {
 
     /// Returns since when the nginx there is away.
     pub fn nginx_away_since(&self, place: &NginxPlace) -> Option<UnixTime> {
-        self.nginx.iter().find(|nginx| nginx.place == *place)?.away_since.map(UnixTime)
+        self.nginx.iter().find(|nginx| nginx.place.is_same(place))?.away_since.map(UnixTime)
     }
 
     /// Returns the status. All backends of the lists with this folder, destination or resource are reported; of each other list so many at most.
     pub fn status(&self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced } = looked_up;
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced, silent_since } =
+            looked_up;
         let mut status = Status { at: self.at, ..self.status.clone() };
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
@@ -193,7 +196,7 @@ impl Copied {
                 (store.member, store.heard, store.receipt_lease) = (member, heard, receipt_lease);
             }
         }
-        status.conditions.extend(announced::conditions(&announced, status.at));
+        status.conditions.extend(announced::conditions(&announced, &silent_since, status.at));
         conditions::sort(&mut status.conditions);
         if wanted != Some(EVERYTHING) {
             status.conditions.truncate(MAX_CONDITIONS);
@@ -263,11 +266,14 @@ fn resource_status(
         dest: board.about.dest.clone(),
         state: group.state_of(name).word().to_owned(),
         keys: board.about.keys.clone(),
-        wanted_revision: number(progress.seen),
-        applied_revision: number(progress.applied),
-        converged_revision: number(progress.converged),
-        drained_revision: number(progress.drained),
-        behind_since: progress.behind_since.map(UnixTime),
+        progress: ProgressStatus {
+            wanted_revision: number(progress.seen),
+            applied_revision: number(progress.applied),
+            converged_revision: number(progress.converged),
+            drained_revision: number(progress.drained),
+            behind_since: progress.behind_since.map(UnixTime),
+            behind_changes: progress.behind_changes,
+        },
         skipped_keys: board.skipped(),
         conditions: kinds,
     }

@@ -83,7 +83,7 @@ metrics! {
     ENDPOINTS = Histogram "upstreamd_endpoints_taken_seconds" [] "Time from a change of endpoints that nginx asks for until it has taken them.";
     ENDPOINTS_UNTAKEN = Gauge "upstreamd_endpoints_untaken" [] "Resources whose changed endpoints nginx has not taken yet; for about a second after each change.";
     WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that are finishing their connections.";
-    WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx with its present configuration; 0 while it is not running.";
+    WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx with its current configuration; 0 while it is not running.";
     NGINX_RUNNING = Gauge "upstreamd_nginx_running" [] "1 while nginx runs, looked at every second; 0 while one does not; absent if no group reloads nginx or `verify` is off.";
 
     HELD = Gauge "upstreamd_resource_held" ["resource"] "1 while the last good file stays because the store has lost backends.";

@@ -45,8 +45,12 @@ pub fn html(status: &Status) -> String {
     let clock = Clock(status.at);
     let (sync, service) = (in_word(&status.sync), in_word(&status.service));
     head(&mut html, &sync, &service);
-    html.raw("<body>\n<header>\n<h1>upstreamd</h1>\n<p id=\"asof\" data-part>as of ");
-    clock.moment(&mut html, status.at);
+    html.raw("<body>\n<header>\n<h1>upstreamd</h1>\n<p id=\"asof\" data-part>");
+    if !status.agent.host.is_empty() {
+        html.raw("on ").put("<code>", &status.agent.host).raw(", ");
+    }
+    html.raw("as of ");
+    clock.whole(&mut html, status.at);
     html.raw(" UTC</p>\n<p id=\"live\" role=\"status\"></p>\n");
     html.raw("<noscript><p class=\"still\">reload the page to see changes</p></noscript>\n</header>\n");
     html.raw("<p id=\"news\" class=\"unseen\" role=\"status\"></p>\n");

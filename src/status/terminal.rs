@@ -124,7 +124,7 @@ impl StatusWriter {
         let paint = if condition.question == StatusQuestion::Notice { YELLOW } else { RED };
         let label = self.painted(paint, condition.kind.label());
         let notice = match condition.kind {
-            ConditionKind::OldWorkers => " (no fault: it ends by itself)",
+            ConditionKind::OldWorkers => " (no action needed)",
             _ => "",
         };
         self.line(&format!("{label}: {}{notice}", one_line(&condition.summary)));
@@ -137,7 +137,8 @@ impl StatusWriter {
         self.field("since", &self.ago(condition.since));
         if let Some(at) = condition.next_try {
             let waits = at.0.checked_sub(self.now.0).filter(|seconds| *seconds > 0);
-            self.field("next try", &waits.map_or("now".to_owned(), |seconds| format!("{at} (in {})", span(seconds))));
+            let due = waits.map_or("now".to_owned(), |seconds| format!("{at} (in {})", span(seconds)));
+            self.field(condition.kind.next_word(), &due);
         }
         self.field("what to do", &condition.advice);
     }
@@ -150,7 +151,8 @@ impl StatusWriter {
     fn upstream(&mut self, upstream: &UpstreamStatus, is_whole: bool) {
         let UpstreamStatus { folder, dest, driven_by, total, serving, in_store, backends, .. } = upstream;
         let in_store = in_store.map_or(String::new(), |in_store| format!(" ({in_store} in the store)"));
-        let count = format!("{serving} of {} serving{in_store}", counted(*total, "backend"));
+        let why = if upstream.is_without_nginx() { ": nginx down" } else { "" };
+        let count = format!("{serving} of {} serving{why}{in_store}", counted(*total, "backend"));
         let count = if *serving == 0 { self.painted(RED, &count) } else { count };
         self.line(&format!("  {}  {count}, by {driven_by}, in {}", one_line(folder), one_line(dest)));
         let most = if is_whole { usize::MAX } else { MAX_BACKENDS };
@@ -186,29 +188,36 @@ impl StatusWriter {
         self.head("Resources");
         for resource in status.groups.iter().flat_map(|group| &group.resources) {
             let revision = |revision: Option<i64>| revision.map_or("-".to_owned(), |revision| revision.to_string());
-            let behind = |since| format!(", behind for {}", span(self.now.seconds_since(since)));
-            let lag = resource.behind_since.map_or(String::new(), behind);
+            let behind = |since| {
+                let changes = counted(resource.progress.behind_changes.max(1), "change");
+                format!(", {changes} behind for {}", span(self.now.seconds_since(since)))
+            };
+            let lag = resource.progress.behind_since.map_or(String::new(), behind);
             let found: Vec<&str> = resource.conditions.iter().map(|kind| kind.label()).collect();
             let state = match found.is_empty() {
-                true if resource.state == "in_sync" => self.painted(GREEN, "ok"),
+                true if resource.state == "in_sync" => self.painted(GREEN, "in sync"),
                 true => resource.state.replace('_', " "),
                 false => self.painted(RED, &found.join(", ")),
             };
             self.line(&format!(
-                "  {}  {state}, revision {} of {}, drained {}{lag}, {}",
+                "  {}  {state}{lag}, {}: revision wanted {}, applied {}, converged {}, drained {}",
                 resource.name,
-                revision(resource.applied_revision),
-                revision(resource.wanted_revision),
-                revision(resource.drained_revision),
-                resource.dest
+                resource.dest,
+                revision(resource.progress.wanted_revision),
+                revision(resource.progress.applied_revision),
+                revision(resource.progress.converged_revision),
+                revision(resource.progress.drained_revision),
             ));
         }
         self.head("nginx and stores");
         status.nginx.iter().for_each(|nginx| self.nginx(nginx));
         for store in &status.stores {
             let revision = store.revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
-            let state =
-                if store.followed { self.painted(GREEN, "followed") } else { self.painted(RED, "not followed") };
+            let state = match (&store.problem, store.followed) {
+                (Some(_), _) => self.painted(RED, "unreachable"),
+                (None, true) => self.painted(GREEN, "followed"),
+                (None, false) => "not read yet".to_owned(),
+            };
             self.line(&format!("  {} {state}{revision}: {}", store.name, one_line(&store.places.join(", "))));
             self.heard(store);
         }
@@ -256,7 +265,7 @@ impl StatusWriter {
         for worker in &nginx.leaving {
             let sockets = worker.sockets.map_or(String::new(), |count| format!(", {} open", counted(count, "socket")));
             let age = span(self.now.seconds_since(worker.since));
-            self.line(&format!("    worker {} has been leaving for {age}{sockets}", worker.pid));
+            self.line(&format!("    worker {} has been shutting down for {age}{sockets}", worker.pid));
         }
     }
 

@@ -255,7 +255,8 @@ fn each_of_ten_faults_is_named_everywhere_and_heals() {
 
     site.nginx.stop();
     site.etcd.put("/size", "4m");
-    site.check("a reload owed", &shown("reload_owed", "UpstreamdReloadOwed", "/size", "size.toml", 13));
+    site.check("a reload owed", &shown("reload_owed", "UpstreamdReloadOwed", "nginx of ", "size.toml", 13));
+    site.check("the key that waits", &shown("reload_owed", "UpstreamdReloadOwed", "nginx.pid", "/size", 13));
     site.check("nginx away", &shown("nginx_away", "UpstreamdNginxAway", "nginx.pid", "size.toml", 13));
     site.nginx.start();
     site.wait_clean("a reload owed");

@@ -244,7 +244,7 @@ fn a_watched_status_is_written_to_a_file_when_it_changes() {
     }
     assert_eq!(looks(&written()), 1, "{}", written());
     sandbox.set_store("v: {x: two}\n");
-    wait_for("the change", DEADLINE, || written().contains("revision 2 of 2").then_some(()));
+    wait_for("the change", DEADLINE, || written().contains("wanted 2, applied 2").then_some(()));
 }
 
 #[test]

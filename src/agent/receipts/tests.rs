@@ -294,7 +294,8 @@ fn the_oldest_change_that_is_not_applied_says_how_far_behind_it_is() {
     let name: Arc<str> = "web.toml".into();
     let behind = |walk: &mut Walk| {
         walk.receipts.news.insert("web.toml".into());
-        walk.receipts.take_progress(at(100), 1100)[0].1.behind_since
+        let progress = walk.receipts.take_progress(at(100), 1100)[0].1;
+        progress.behind_since.map(|since| (since, progress.behind_changes))
     };
     walk.pass(1, unchanged());
     assert_eq!(behind(&mut walk), None);
@@ -302,27 +303,27 @@ fn the_oldest_change_that_is_not_applied_says_how_far_behind_it_is() {
     let group = walk.groups[0].clone();
     for second in 10..20 {
         walk.receipts.touched(&name, Revision(second as i64), at(second));
-        assert_eq!(behind(&mut walk), Some(1000 + if second == 10 { 10 } else { second - 1 }));
+        assert_eq!(behind(&mut walk), Some(if second == 10 { (1010, 1) } else { (1000 + second - 1, 2) }));
         walk.receipts.rendering(&name, Revision(second as i64));
         walk.receipts.touched(&name, Revision(second as i64), at(second));
         let removals = BTreeMap::new();
         walk.receipts.finished(&group, &unchanged(), &removals, (&walk.reloads, &walk.drains), |_| true);
-        assert_eq!(behind(&mut walk), Some(1000 + second), "only what came after the render is left");
+        assert_eq!(behind(&mut walk), Some((1000 + second, 1)), "only what came after the render is left");
     }
     let failed = || Report { outcome: Outcome::Rejected(StepFailure::new(Stage::Check, "no")), ..unchanged() };
     walk.pass(20, failed());
     walk.receipts.touched(&name, Revision(21), at(30));
     walk.pass(21, failed());
-    assert_eq!(behind(&mut walk), Some(1019), "no pass has made it live");
+    assert_eq!(behind(&mut walk), Some((1019, 2)), "no pass has made it live");
     // nginx does not ask at once.
     walk.has_taken = false;
     walk.pass(21, unchanged());
     walk.receipts.touched(&name, Revision(22), at(40));
     walk.pass(22, unchanged());
     walk.receipts.touched(&name, Revision(23), at(50));
-    assert_eq!(behind(&mut walk), Some(1019));
+    assert_eq!(behind(&mut walk), Some((1019, 4)));
     walk.receipts.settle(|_| true, &walk.reloads);
-    assert_eq!(behind(&mut walk), Some(1050));
+    assert_eq!(behind(&mut walk), Some((1050, 1)));
     walk.has_taken = true;
     walk.pass(23, unchanged());
     assert_eq!(behind(&mut walk), None);

@@ -83,6 +83,13 @@ pub struct UpstreamStatus {
     pub backends: Vec<BackendLine>,
 }
 
+impl UpstreamStatus {
+    /// Returns whether none gets traffic although one is up: the nginx that reads the file is not running.
+    pub fn is_without_nginx(&self) -> bool {
+        self.serving == 0 && self.backends.iter().any(|backend| backend.state == "up")
+    }
+}
+
 /// A backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendLine {

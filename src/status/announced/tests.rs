@@ -61,7 +61,7 @@ fn an_answer_that_is_none_is_shown_as_none() {
 #[test]
 fn what_is_not_announced_is_a_notice_with_its_keys() {
     let found = |announcer: AnnouncerStatus| -> Vec<String> {
-        let found = conditions(&[announcer], UnixTime(100));
+        let found = conditions(&[announcer], &BTreeMap::new(), UnixTime(100));
         assert!(found.iter().all(|condition| condition.kind == ConditionKind::NotAnnounced));
         let causes = |condition: &Condition| condition.causes.iter().map(Cause::name).collect::<Vec<_>>().join(" ");
         let text = |condition: &Condition| {
@@ -76,7 +76,7 @@ fn what_is_not_announced_is_a_notice_with_its_keys() {
     let two = announcer(vec![service("/b", AnnouncedState::Unhealthy, 9), service("/a", AnnouncedState::Unhealthy, 5)]);
     assert_eq!(found(two), [format!("2 keys: the check fails | /b: why /b; /a: why /a | /b /a {process} | 5")]);
     let many = announcer(vec![service("/a", AnnouncedState::Unhealthy, 5); 200]);
-    assert_eq!(conditions(&[many], UnixTime(100))[0].causes.len(), MAX_CAUSES);
+    assert_eq!(conditions(&[many], &BTreeMap::new(), UnixTime(100))[0].causes.len(), MAX_CAUSES);
     let broken = AnnouncerStatus {
         etcd: AnnouncerStore { away_since: Some(UnixTime(8)), problem: "no route".to_owned(), member: None },
         problems: vec![ServiceFileProblem { text: "a.toml:3:1: wrong".to_owned(), since: UnixTime(9) }],
@@ -85,7 +85,7 @@ fn what_is_not_announced_is_a_notice_with_its_keys() {
     let expected = [
         format!("announcer 7 cannot reach etcd; its keys stay until their leases expire | no route | {process} | 8"),
         format!(
-            "announcer 7: a file of services has a problem; its last good version stays | a.toml:3:1: wrong | {process} | 9"
+            "announcer 7: a service file has an error; its last good version stays | a.toml:3:1: wrong | {process} | 9"
         ),
     ];
     assert_eq!(found(broken), expected);
@@ -108,4 +108,19 @@ fn only_what_matters_changes_the_number() {
     assert_ne!(print(healed), print(base()));
     assert_ne!(print(AnnouncerStatus { silent: Some("gone".into()), ..base() }), print(base()));
     assert_ne!(fingerprint(&[]), print(base()));
+}
+
+#[test]
+fn a_silence_keeps_its_start_until_it_ends() {
+    let silent = |pid: u32| AnnouncerStatus { pid, silent: Some("no answer".to_owned()), ..announcer(Vec::new()) };
+    let mut known = BTreeMap::new();
+    let mut look = |announcers: &[AnnouncerStatus], at: u64| {
+        known = silent_since(announcers, &known, UnixTime(at));
+        let found = conditions(announcers, &known, UnixTime(at));
+        found.iter().map(|condition| condition.since.0).collect::<Vec<_>>()
+    };
+    assert_eq!(look(&[silent(1)], 100), [100]);
+    assert_eq!(look(&[silent(1), silent(2)], 110), [100, 110]);
+    assert_eq!(look(&[announcer(Vec::new()), silent(2)], 120), [110]);
+    assert_eq!(look(&[silent(1), silent(2)], 130), [130, 110]);
 }

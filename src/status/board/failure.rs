@@ -135,7 +135,7 @@ impl Failure {
             step: failure.at,
             summary: match said {
                 // nginx's words say more than the command and its exit status.
-                Some(_) if failure.at == Stage::Check => "the check refuses the rendered file".to_owned(),
+                Some(_) if failure.at == Stage::Check => "the check refused the rendered file".to_owned(),
                 Some(_) if failure.at == Stage::Verify => "nginx refused the reload".to_owned(),
                 _ => shortened(&failure.to_string()),
             },

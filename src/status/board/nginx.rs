@@ -45,7 +45,7 @@ impl Board {
                     group.nginx = Some(place.clone());
                 }
             }
-            let known = before.iter().find(|known| known.place == place).and_then(|known| known.away_since);
+            let known = before.iter().find(|known| known.place.is_same(&place)).and_then(|known| known.away_since);
             let away_since = (!runs).then(|| known.unwrap_or(unix_seconds));
             self.nginx.push(NginxState { place, away_since });
         }
@@ -59,7 +59,7 @@ impl Board {
     /// Returns whether the nginx that a group drives does not run.
     pub fn is_nginx_away_for(&self, group: &str) -> bool {
         let Some(place) = self.groups.get(group).and_then(|group| group.nginx.as_ref()) else { return false };
-        self.nginx_away().any(|(nginx, _)| nginx.place == *place)
+        self.nginx_away().any(|(nginx, _)| nginx.place.is_same(place))
     }
 
     /// Records that the last old worker of a reload has ended.

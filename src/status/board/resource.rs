@@ -148,6 +148,8 @@ pub struct ResourceProgress {
     pub drained: Option<Revision>,
     /// Time of the oldest change that is not live, in seconds since 1970.
     pub behind_since: Option<u64>,
+    /// Number of the changes that are not live.
+    pub behind_changes: usize,
 }
 
 impl ResourceBoard {

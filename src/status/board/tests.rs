@@ -149,7 +149,7 @@ fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
     board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
     board.pass("g2", &report(5, &["c.toml"], owed), 100);
-    let at = "nginx is not running: the pid file `/run/nginx.pid` names no master process that runs";
+    let at = "nginx is not running: the pid file `/run/nginx.pid` names no running master process";
     let expected = format!(
         "not in sync: reload owed; not serving: nginx down; {at}; c.toml: the reload is owed: {away}; it reads the files when it starts"
     );

@@ -77,9 +77,9 @@ fn all_well_is_two_answers_of_yes_and_no_condition() {
             up       10.0.0.1:80           for 40 s, weight 1, /v/1, by core-1
 
         Resources
-          a.toml  ok, revision - of -, drained -, /etc/a
-          b.toml  ok, revision - of -, drained -, /etc/b
-          c.toml  ok, revision - of -, drained -, /etc/c
+          a.toml  in sync, /etc/a: revision wanted -, applied -, converged -, drained -
+          b.toml  in sync, /etc/b: revision wanted -, applied -, converged -, drained -
+          c.toml  in sync, /etc/c: revision wanted -, applied -, converged -, drained -
 
         nginx and stores
           etcd followed at revision 5: 
@@ -229,6 +229,11 @@ fn every_member_of_a_failing_group_shows_it() {
     let explained = explain::explain(&status, "r 49.toml", &KeyFacts::default());
     assert_eq!(explained.conditions.len(), 1, "{explained:?}");
     state_of(&board, &look(now), &[], "in_sync", 1);
+    let first_cause = |board: &Board| conditions(board, &look(now)).pop().unwrap().causes.remove(0);
+    assert_eq!(first_cause(&board), Cause::Process("true".to_owned()), "the command that failed");
+    board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g"])], 9);
+    assert_eq!(first_cause(&board), Cause::Process("nginx of /run/nginx.pid".to_owned()), "a key only waits with it");
+    board.set_nginx(Vec::new(), 9);
     // Each in its own way, so that not all of them can be named.
     let failure = |n: usize| StepFailure::new(Stage::Render, format!("way {n}"));
     let dropped = names[..50].iter().enumerate().map(|(n, name)| (InstanceId::from(*name), failure(n))).collect();

@@ -1,4 +1,4 @@
-//! Everything that is not good, the worst first: what, why, because of which key, file or process, since when, and what to do. Pure.
+//! Everything that is not good, worst first: what, why, because of which key, file or process, since when, and what to do. Pure.
 
 use crate::model::status::{Cause, Condition, ConditionKind, Status, StatusQuestion};
 use crate::model::text::counted;
@@ -33,17 +33,17 @@ pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
 fn heading(bad: usize, notices: usize) -> &'static str {
     match (bad, notices) {
         (0, 0) => "Nothing to do",
-        (0, _) => "Good to know",
+        (0, _) => "Notices",
         _ => "Problems",
     }
 }
 
-/// Returns how many conditions and notices there are. `ends`: they end by themselves.
+/// Returns how many conditions and notices there are. `ends`: nobody has to do anything.
 fn tally(bad: usize, notices: usize, ends: bool) -> String {
     let bad_text =
-        if bad > 1 { format!("{}, the worst first", counted(bad, "condition")) } else { counted(bad, "condition") };
+        if bad > 1 { format!("{}, worst first", counted(bad, "condition")) } else { counted(bad, "condition") };
     match (bad, notices) {
-        (0, _) if ends => format!("{}: it ends by itself", counted(notices, "notice")),
+        (0, _) if ends => format!("{}: no action needed", counted(notices, "notice")),
         (0, _) => counted(notices, "notice"),
         (_, 0) => bad_text,
         _ => format!("{bad_text}; {}", counted(notices, "notice")),
@@ -63,7 +63,8 @@ fn one(html: &mut Html, condition: &Condition, clock: Clock) {
     html.raw("<dl>\n");
     entry(html, "Since", |html| clock.since(html, condition.since));
     if let Some(next) = condition.next_try {
-        entry(html, "Next try", |html| clock.until(html, next));
+        let name = if condition.kind == ConditionKind::Held { "Applied at" } else { "Next try" };
+        entry(html, name, |html| clock.until(html, next));
     }
     if !condition.causes.is_empty() {
         entry(html, "Cause", |html| causes(html, &condition.causes));

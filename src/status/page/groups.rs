@@ -2,10 +2,17 @@
 //! Those with a condition come first. Pure.
 
 use crate::model::status::{GroupStatus, ResourceStatus, Status};
+use crate::model::text::counted;
 
 use super::html::Html;
 use super::time::Clock;
 use super::{MAX_LINES, close_part, names, open_part, rest, table_head};
+
+/// What the columns mean.
+const LEGEND: &str = "<details class=\"legend\" data-id=\"legend\"><summary>What the revisions mean</summary><p>Each number is a revision \
+    of the store, which counts all of its changes. <b>Wanted</b>: the newest change of the resource’s keys. <b>Applied</b>: the newest that is live. \
+    <b>Converged</b>: the newest after which only the new configuration accepts connections. <b>Drained</b>: the newest after which nothing uses \
+    what was removed. <b>Behind</b>: how many changes are not live yet, and for how long.</p></details>\n";
 
 /// Adds the groups.
 pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
@@ -13,12 +20,13 @@ pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
     if status.groups.is_empty() {
         html.raw("<p class=\"none\">No resource yet. The agent reads <code>conf.d/*.toml</code> in ");
         names(html, &status.agent.confdirs, MAX_LINES, 0);
-        html.raw(" and notices a new file by itself.</p>\n");
+        html.raw(" and notices new files automatically.</p>\n");
         return close_part(html);
     }
     let mut sorted: Vec<&GroupStatus> = status.groups.iter().collect();
     sorted.sort_by_key(|group| group.resources.iter().all(|resource| resource.conditions.is_empty()));
-    let columns = ["resource", "state", "wanted", "applied", "converged", "drained", "lag"];
+    html.raw(LEGEND);
+    let columns = ["resource", "state", "wanted", "applied", "converged", "drained", "behind"];
     table_head(html, "<table class=\"stacked groups\">", "Resources by group, with revisions of the store", &columns);
     let mut left = MAX_LINES;
     for group in sorted {
@@ -38,7 +46,7 @@ fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
     if group.resources.len() > 1 {
         html.raw("<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"7\">group of ")
             .text(&group.resources.len().to_string());
-        html.raw(": one transaction, ").text(&spaced(&group.state));
+        html.raw(", applied together");
         step(html, group, clock);
         html.raw("</th></tr>\n");
     }
@@ -55,8 +63,11 @@ fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
         state(html, group, resource, clock);
         html.raw("</td>");
         revisions(html, resource);
-        html.within("<td class=\"number\" data-label=\"lag\">", |html| {
-            resource.behind_since.into_iter().for_each(|since| clock.age(html, since));
+        html.within("<td data-label=\"behind\">", |html| {
+            resource.progress.behind_since.into_iter().for_each(|since| {
+                html.text(&counted(resource.progress.behind_changes.max(1), "change")).raw(", ");
+                clock.age(html, since);
+            });
         });
         html.raw("</tr>\n");
     }
@@ -95,13 +106,13 @@ fn step(html: &mut Html, group: &GroupStatus, clock: Clock) {
 /// Adds the four revisions; one that is behind the one before it stands out.
 fn revisions(html: &mut Html, resource: &ResourceStatus) {
     let number = |revision: Option<i64>| revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
-    html.put("<td class=\"number\" data-label=\"wanted\">", &number(resource.wanted_revision));
+    html.put("<td class=\"number\" data-label=\"wanted\">", &number(resource.progress.wanted_revision));
     let steps = [
-        (resource.applied_revision, "applied\">"),
-        (resource.converged_revision, "converged\">"),
-        (resource.drained_revision, "drained\">"),
+        (resource.progress.applied_revision, "applied\">"),
+        (resource.progress.converged_revision, "converged\">"),
+        (resource.progress.drained_revision, "drained\">"),
     ];
-    let mut before = resource.wanted_revision;
+    let mut before = resource.progress.wanted_revision;
     for (revision, label) in steps {
         let is_late = before.is_some() && revision < before;
         html.raw(if is_late {

@@ -38,7 +38,7 @@
 
   function lost() {
     staleSince ??= agentTime;
-    say(`disconnected: last update ${utc(staleSince)} UTC`, true);
+    say(`the agent does not answer this page; last update ${utc(staleSince)} UTC`, true);
   }
 
   // What must not move or be lost: unfolded details, the focus, and the first thing that is in view.

@@ -33,7 +33,7 @@ pub(super) fn nginx(html: &mut Html, all: &[NginxStatus], clock: Clock) {
         });
         entry(html, "Workers", |html| {
             let pids: Vec<String> = nginx.workers.iter().take(MAX_LINES).map(i32::to_string).collect();
-            html.text(&nginx.workers.len().to_string()).raw(" with the present configuration");
+            html.text(&nginx.workers.len().to_string()).raw(" with the current configuration");
             html.raw(if pids.is_empty() { "" } else { ": " }).text(&pids.join(", "));
         });
         html.raw("</dl>\n");
@@ -47,9 +47,9 @@ fn leaving(html: &mut Html, nginx: &NginxStatus, clock: Clock) {
         return;
     }
     let said = counted(nginx.leaving.len(), "worker");
-    let caption = format!("{said} with an earlier configuration, finishing their connections");
+    let caption = format!("{said} on an old configuration, finishing their connections");
     html.raw("<table>").put("<caption>", &caption);
-    html.raw("<thead><tr><th scope=\"col\">worker</th><th scope=\"col\">leaving since</th><th scope=\"col\" class=\"number\">sockets</th></tr></thead>\n<tbody>\n");
+    html.raw("<thead><tr><th scope=\"col\">worker</th><th scope=\"col\">shutting down since</th><th scope=\"col\" class=\"number\">sockets</th></tr></thead>\n<tbody>\n");
     for worker in nginx.leaving.iter().take(MAX_LINES) {
         html.raw("<tr>").put("<th scope=\"row\">", &worker.pid.to_string()).raw("<td>");
         clock.since(html, worker.since);
@@ -78,7 +78,7 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
         html.raw("<tr><th scope=\"row\">").put("<code>", &store.name).raw("</th><td data-label=\"state\">");
         match (&store.problem, store.followed) {
             (Some(problem), _) => {
-                html.raw("<strong class=\"no\">lost</strong>");
+                html.raw("<strong class=\"no\">unreachable</strong>");
                 if let Some(since) = store.lost_since {
                     html.raw(" since ");
                     clock.since(html, since);

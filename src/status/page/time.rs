@@ -27,6 +27,19 @@ impl Clock {
         .raw("</time>");
     }
 
+    /// Adds a moment with its date: `2025-01-14 03:12:05`.
+    pub(super) fn whole(self, html: &mut Html, at: UnixTime) {
+        let whole = at.to_string();
+        let (date, time) = whole.split_at_checked(10).unwrap_or_default();
+        html.raw("<time datetime=\"")
+            .text(&whole)
+            .raw("\">")
+            .text(date)
+            .raw(" ")
+            .text(time.trim_matches(['T', 'Z']))
+            .raw("</time>");
+    }
+
     /// Adds a past moment with its age: `03:12:05 (4 min)`.
     pub(super) fn since(self, html: &mut Html, at: UnixTime) {
         self.moment(html, at);

@@ -38,7 +38,8 @@ fn one(html: &mut Html, upstream: &UpstreamStatus, unfolded: bool, clock: Clock)
         (serving, total) if serving < total => "<strong class=\"serving some\">",
         _ => "<strong class=\"serving all\">",
     });
-    html.text(&format!("{} of {} serving", upstream.serving, upstream.total)).raw("</strong> ");
+    html.text(&format!("{} of {} serving", upstream.serving, upstream.total));
+    html.raw(if upstream.is_without_nginx() { ": nginx down</strong> " } else { "</strong> " });
     if let Some(in_store) = upstream.in_store {
         html.raw("<strong class=\"serving some\">").text(&in_store.to_string()).raw(" in the store</strong> ");
     }

@@ -1,5 +1,7 @@
 //! The announcers of this machine, as text. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::model::status::{AnnouncedService, AnnouncedState, AnnouncerStatus, Axis, AxisAnswer, UnixTime};
 use crate::model::text::counted;
 use crate::status::announced;
@@ -14,7 +16,7 @@ pub fn announced(announcers: &[AnnouncerStatus], now: UnixTime, has_color: bool)
     let mut page = StatusWriter { text: String::new(), has_color, now };
     let total: usize = announcers.iter().map(|announcer| announcer.total).sum();
     let count: usize = announcers.iter().map(|announcer| announcer.announced).sum();
-    let found = announced::conditions(announcers, now);
+    let found = announced::conditions(announcers, &BTreeMap::new(), now);
     let summary = format!("{count} of {} by {}", counted(total, "service"), counted(announcers.len(), "announcer"));
     let answer = if found.is_empty() { AxisAnswer::Yes } else { AxisAnswer::No };
     let since = found.iter().map(|condition| condition.since).min();

@@ -216,13 +216,13 @@ fn beside_an_agent_all_views_agree_and_its_answers_stay() {
     let (mut agent, port) = agent(&world);
     let page = || http_get(port, "localhost", "/").map(|answer| answer.body).unwrap_or_default();
     wait_until("the page", DEADLINE, || page().contains("1 of 1 announced"));
-    assert!(!page().contains("<h2>Good to know"), "{}", page());
+    assert!(!page().contains("<h2>Notices"), "{}", page());
     world.wait_status(0, &["in sync: yes", "Announced from this machine", "1 of 1 announced"]);
 
     let down = world.announce(&["--name", "app", "--id", "one", "--address", "127.0.0.1:1"]);
     let said = "/services/app/one: the check fails";
     let seen = world.wait_status(0, &["in sync: yes", said, "0 of 1 announced"]);
-    assert!(!seen.stdout.contains("(no fault: it ends by itself)"), "{}", seen.stdout);
+    assert!(!seen.stdout.contains("(no action needed)"), "{}", seen.stdout);
     wait_until("the notice on the page", DEADLINE, || page().contains(said));
     assert!(page().contains("<li class=\"notice\" data-id=\"not_announced"), "{}", page());
     let status = world.json();

@@ -81,7 +81,7 @@ fn without_scripts_everything_is_there() {
         "host not found in upstream \"10.0.1.l4:9000\"",
         "key /services/api/14, file /etc/nginx/conf.d/api.conf:14",
         "03:16:37 (in 12 s)",
-        "Mend the named key or the template",
+        "Fix the named key or the template",
         "2 of 3 serving",
         "reload the page to see changes",
     ] {
@@ -108,7 +108,8 @@ fn a_change_appears_and_what_the_reader_has_unfolded_stays() {
     let page = chromium.open(&site.url, View { height: 300, ..View::wide() });
     page.wait("document.getElementById('live').textContent === 'live'");
     page.run(&format!("{FOLD}.open = true; {FOLD}.querySelector('summary').focus(); {FOLD}.scrollIntoView()"));
-    let top = |page: &Page<'_>| page.run(&format!("Math.round({FOLD}.getBoundingClientRect().top)")).as_i64().unwrap();
+    let top =
+        |page: &Page<'_>| page.run(&format!("Math.round({FOLD}.getBoundingClientRect().top) + 0")).as_i64().unwrap();
     let before = top(&page);
     page.run("document.getElementById('stores').marked = true");
     site.change(changed());
@@ -164,7 +165,7 @@ fn a_page_that_hears_nothing_says_since_when_and_recovers() {
     page.wait("document.getElementById('live').textContent === 'live'");
     page.wait("Number.parseInt(document.querySelector('#upstreams .age').textContent) > 0");
     site.set_broken(true);
-    page.wait("document.getElementById('live').textContent.startsWith('disconnected: last update 03:16:25 UTC')");
+    page.wait("document.getElementById('live').textContent.startsWith('the agent does not answer this page; last update 03:16:25 UTC')");
     site.set_broken(false);
     site.change(samples::bad());
     page.wait("document.getElementById('live').textContent === 'live'");

@@ -3,9 +3,9 @@
 use upstreamd::model::status::{
     AgentLine, AgentStatus, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, Axis, AxisAnswer,
     BackendFailure, BackendLine, Cause, ChangePhase, ChangeStatus, ChangedFile, Condition, ConditionKind, FORMAT,
-    GroupStatus, HeardRevision, KeyLease, KeyList, LeavingWorker, NginxStatus, ReceiptLease, ResourceStatus,
-    RunningStep, ServiceCheck, ServiceFileProblem, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime,
-    UpstreamStatus,
+    GroupStatus, HeardRevision, KeyLease, KeyList, LeavingWorker, NginxStatus, ProgressStatus, ReceiptLease,
+    ResourceStatus, RunningStep, ServiceCheck, ServiceFileProblem, Status, StatusQuestion, StoreMember, StoreStatus,
+    UnixTime, UpstreamStatus,
 };
 
 pub const NAMES: [&str; 4] = ["good", "bad", "worst", "empty"];
@@ -122,10 +122,13 @@ fn resource(name: &str, key: &str, revision: i64) -> ResourceStatus {
         dest: format!("/etc/nginx/conf.d/{name}.conf"),
         state: "in_sync".into(),
         keys: texts(&[key]),
-        wanted_revision: revision,
-        applied_revision: revision,
-        converged_revision: revision,
-        drained_revision: revision,
+        progress: ProgressStatus {
+            wanted_revision: revision,
+            applied_revision: revision,
+            converged_revision: revision,
+            drained_revision: revision,
+            ..ProgressStatus::default()
+        },
         ..ResourceStatus::default()
     }
 }
@@ -135,7 +138,7 @@ fn group(resources: Vec<ResourceStatus>) -> GroupStatus {
         name: resources[0].name.clone(),
         state: "in_sync".into(),
         nginx: None,
-        applied_revision: resources[0].applied_revision,
+        applied_revision: resources[0].progress.applied_revision,
         applied_at: Some(at("03:02:40")),
         running: None,
         next_try: None,
@@ -261,7 +264,7 @@ fn refused() -> Condition {
         reason: "nginx: [emerg] host not found in upstream \"10.0.1.l4:9000\" in /etc/nginx/conf.d/api.conf:14".into(),
         causes: vec![Cause::Key("/services/api/14".into()), Cause::File("/etc/nginx/conf.d/api.conf:14".into())],
         next_try: Some(at("03:16:37")),
-        advice: "Mend the named key or the template; the agent tries again after any change, and by itself.".into(),
+        advice: "Fix the named key or the template; the agent retries on every change, and automatically.".into(),
         ..condition(
             ConditionKind::CheckRefused,
             "api.toml",
@@ -276,7 +279,7 @@ fn held() -> Condition {
         reason: "2 of 3 backends would go (66 %), the limit is 50 %".into(),
         causes: vec![Cause::Key("/services/web".into())],
         next_try: Some(at("03:20:00")),
-        advice: "If the loss is meant, raise the guard's limit or wait for its end; else look why the backends' keys are gone."
+        advice: "If the removal is intended, wait, or loosen the guard that the reason names. If not, find out why these keys are gone."
             .into(),
         ..condition(ConditionKind::Held, "web.toml", "web.toml: a guard keeps the last good file", at("03:15:58"))
     }
@@ -285,11 +288,11 @@ fn held() -> Condition {
 fn old_workers() -> Condition {
     Condition {
         causes: vec![Cause::Process("nginx worker 1790".into()), Cause::Process("nginx worker 1791".into())],
-        advice: "They end with their last connection; worker_shutdown_timeout in nginx.conf limits that.".into(),
+        advice: "Nothing: each ends with its last connection. worker_shutdown_timeout in nginx.conf caps how long that takes.".into(),
         ..condition(
             ConditionKind::OldWorkers,
             "nginx",
-            "2 workers of nginx with an earlier configuration still have connections",
+            "2 nginx workers on an old configuration still have connections",
             at("02:11:09"),
         )
     }
@@ -298,7 +301,7 @@ fn old_workers() -> Condition {
 fn none_serve() -> Condition {
     Condition {
         causes: vec![Cause::Key("/services/mail".into())],
-        advice: "Announce a backend below the named keys, or look why none of them is up.".into(),
+        advice: "Announce a backend under the named keys, or find out why none of them is up.".into(),
         ..condition(
             ConditionKind::NoBackends,
             "mail.toml",
@@ -336,14 +339,15 @@ pub fn bad() -> Status {
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));
     status.groups[2].resources[0].conditions = vec![ConditionKind::NoBackends];
     let web = &mut status.groups[0].resources[0];
-    (web.wanted_revision, web.behind_since, web.conditions) =
-        (Some(90_419), Some(at("03:15:58")), vec![ConditionKind::Held]);
+    (web.progress.wanted_revision, web.progress.behind_since) = (Some(90_419), Some(at("03:15:58")));
+    (web.progress.behind_changes, web.conditions) = (2, vec![ConditionKind::Held]);
     status.groups[1].state = "incomplete".into();
     status.groups[1].next_try = Some(at("03:16:37"));
     let api = &mut status.groups[1].resources[0];
-    (api.wanted_revision, api.behind_since) = (Some(90_413), Some(at("03:12:05")));
+    (api.progress.wanted_revision, api.progress.behind_since) = (Some(90_413), Some(at("03:12:05")));
+    api.progress.behind_changes = 1;
     api.conditions = vec![ConditionKind::CheckRefused];
-    status.groups[1].resources[1].drained_revision = Some(90_301);
+    status.groups[1].resources[1].progress.drained_revision = Some(90_301);
     status.nginx[0].leaving = vec![
         LeavingWorker { pid: 1790, since: at("02:11:09"), sockets: Some(14) },
         LeavingWorker { pid: 1791, since: at("02:11:09"), sockets: Some(2) },

@@ -15,7 +15,7 @@ use crate::render::Facts;
 use crate::source::SourceNews;
 use crate::status::gather::{Copied, HeardStore, LookedUp};
 use crate::world::connections::ConnectionList;
-use crate::world::nginx_process;
+use crate::world::{clock, nginx_process};
 
 use super::fleet::FleetView;
 use super::news::NewsBoard;
@@ -32,6 +32,8 @@ pub(super) struct Surroundings {
     fleet: Option<FleetView>,
     facts: Arc<dyn Facts>,
     news: NewsBoard,
+    /// Start of each master, as it was found first: two clocks are asked for it, and it would move by a second now and then.
+    starts: BTreeMap<Process, UnixTime>,
 }
 
 impl Surroundings {
@@ -58,6 +60,7 @@ impl Surroundings {
             fleet,
             facts,
             news: NewsBoard::default(),
+            starts: BTreeMap::new(),
         }
     }
 
@@ -69,10 +72,14 @@ impl Surroundings {
     /// Looks at each nginx at these places, and at its connections to the backends that the board lists.
     pub(super) fn look(&mut self, places: &[NginxPlace], copied: &Copied) -> LookedUp {
         let (mut nginx, mut processes) = (Vec::new(), BTreeSet::new());
+        let known = std::mem::take(&mut self.starts);
         for place in places {
             processes.extend(apply::processes_of(place));
             let version = self.facts.nginx_version(Some(&place.binary)).map(|version| version.to_string());
-            nginx.push(NginxStatus { version, ..nginx_at(place, copied) });
+            let master = nginx_process::master(&place.pid_file, &place.binary);
+            let started = master.map(|master| known.get(&master).copied().unwrap_or_else(|| started_at(master)));
+            self.starts.extend(master.zip(started));
+            nginx.push(NginxStatus { version, started, ..nginx_at(place, master, copied) });
         }
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
@@ -103,8 +110,12 @@ impl Surroundings {
     }
 }
 
-fn nginx_at(place: &NginxPlace, copied: &Copied) -> NginxStatus {
-    let master = nginx_process::master(&place.pid_file, &place.binary);
+fn started_at(process: Process) -> UnixTime {
+    let age = clock::ticks_since_boot().saturating_sub(process.start_time) / clock::ticks_per_second();
+    UnixTime(clock::unix_seconds().saturating_sub(age))
+}
+
+fn nginx_at(place: &NginxPlace, master: Option<Process>, copied: &Copied) -> NginxStatus {
     let children = master.and_then(nginx_process::children).unwrap_or_default();
     let of_role = |role: Role| children.iter().filter(move |child| child.role == role).map(|child| child.process.pid);
     let leaving = of_role(Role::Leaving).map(|pid| LeavingWorker {
@@ -117,6 +128,7 @@ fn nginx_at(place: &NginxPlace, copied: &Copied) -> NginxStatus {
         program: place.binary.display().to_string(),
         version: None,
         master: master.map(|master| master.pid),
+        started: None,
         away_since: copied.nginx_away_since(place).filter(|_| master.is_none()),
         workers: of_role(Role::Worker).collect(),
         leaving: leaving.collect(),

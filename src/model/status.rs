@@ -316,24 +316,16 @@ impl ConditionKind {
             ConditionKind::CheckRefused => "check refused",
             ConditionKind::ReloadRefused => "reload refused",
             ConditionKind::Failed => "failed",
-            ConditionKind::Broken => "file broken",
+            ConditionKind::Broken => "file error",
             ConditionKind::Unread => "never read",
             ConditionKind::Slow => "slow",
-            ConditionKind::Held => "held",
+            ConditionKind::Held => "removal held",
             ConditionKind::ReloadOwed => "reload owed",
             ConditionKind::Untaken => "not taken",
             ConditionKind::Waiting => "waiting",
             ConditionKind::KeySkipped => "key skipped",
             ConditionKind::NotAnnounced => "not announced",
             ConditionKind::OldWorkers => "old workers",
-        }
-    }
-
-    /// Returns what happens at the time of [`Condition::next_try`], for people.
-    pub fn next_word(self) -> &'static str {
-        match self {
-            ConditionKind::Held => "applied at",
-            _ => "next try",
         }
     }
 

@@ -237,7 +237,9 @@ impl Board {
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
             ended = group.record_pass(report, news.changed, sees, unix_seconds);
-            self.changes.record(report, &group.left.failures, news, unix_seconds);
+            let is_done = group.left.failures.is_empty() && report.held.is_empty();
+            let keys = group.left.with_unapplied(news.changed, is_done);
+            self.changes.record(report, &group.left.failures, (news, &keys), unix_seconds);
             self.changes.forget_differences(&secret);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };

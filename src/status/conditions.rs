@@ -121,13 +121,14 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     for (nginx, since) in board.nginx_away() {
         let pid_file = nginx.pid_file();
         let summary = format!("nginx is not running: the pid file `{pid_file}` names no running master process");
-        let advice = "Start nginx: its error log says why it ended. It reads the files as they are now.";
+        let log = nginx.place.error_log.display();
+        let advice = format!("Start nginx, which loads the files as they are now; `{log}` says why it ended.");
         let name = if board.nginx.len() > 1 { format!("nginx of {pid_file}") } else { "nginx".to_owned() };
         let causes = vec![Cause::Process(name.clone()), Cause::File(pid_file)];
         let place = |resource: &ResourceBoard| board.groups.get(&resource.about.group)?.nginx.as_ref();
         let resources =
             resources(board, |_, resource| place(resource).is_some_and(|place| place.is_same(&nginx.place)));
-        let away = condition(ConditionKind::NginxAway, &name, since, summary, advice);
+        let away = condition(ConditionKind::NginxAway, &name, since, summary, &advice);
         found.push(Condition { resources, causes, ..away });
     }
     for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {
@@ -193,13 +194,17 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
 fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
     let more = if failure.more == 0 { String::new() } else { format!(" and {} more", failure.more) };
     let names = format!("{}{more}", failure.names.join(" "));
+    let is_down = failure.is_nothing_running();
     let (then, advice) = match failure.kind {
         ConditionKind::Stuck => (
             "restoring the previous files failed too",
             "Look at the named files now: some may be new and some old. The agent retries on every pass.",
         ),
+        ConditionKind::ReloadOwed if is_down => {
+            ("the checked files are in place and wait for it", "Start nginx: it loads these files when it starts.")
+        }
         ConditionKind::ReloadOwed => (
-            "the checked files are in place, but nginx has not loaded them yet",
+            "the checked files are in place, but their reload failed",
             "Fix what prevents the reload; the agent then reloads automatically.",
         ),
         ConditionKind::ReloadRefused if failure.owes_reload => (
@@ -269,11 +274,13 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         let (until, advice) = match held.what.until {
             Some(_) => (
                 " for now",
-                "If the removal is intended, wait, or loosen the guard that the reason names. If not, find out why these keys are gone.",
+                format!(
+                    "If the removal is intended, wait, or loosen the guard in {name}. If not, find out why the keys are gone."
+                ),
             ),
             None => (
                 "",
-                "Put the keys back. If the removal is intended, set on_empty or loosen the guard that the reason names.",
+                format!("Put the keys back. If the removal is intended, set on_empty or loosen the guard in {name}."),
             ),
         };
         let summary = format!("{name}: backends are gone from the store; a guard keeps the last good file{until}");
@@ -281,7 +288,7 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
             reason: held.what.reason.clone(),
             causes: keys(),
             next_try: held.what.until.map(UnixTime),
-            ..of_one(ConditionKind::Held, name, held.since, summary, advice)
+            ..of_one(ConditionKind::Held, name, held.since, summary, &advice)
         });
     }
     if let Some(refused) = &troubles.refused {

@@ -152,11 +152,12 @@ fn of_list(explanation: &mut Explanation, list: &UpstreamStatus) {
 }
 
 fn of_backend(explanation: &mut Explanation, list: &UpstreamStatus, backend: &BackendLine) {
-    let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
+    let BackendLine { address, key, state, since, weight, announcer, connections, last_failure, is_gone } = backend;
+    let gone = if *is_gone { ", although the store no longer has it" } else { "" };
     let announcer = announcer.as_ref().map_or(String::new(), |announcer| format!(", announced by {announcer}"));
     let connections = connections.map_or(String::new(), |count| format!(", {} now", counted(count, "connection")));
     let text = format!(
-        "{key} is the backend {address} in {}, {state} since {since}, weight {weight}{announcer}{connections}",
+        "{key} is the backend {address} in {}, {state} since {since}, weight {weight}{announcer}{connections}{gone}",
         list.dest
     );
     explanation.steps.push(step("backend", Some(matches!(state.as_str(), "up" | "backup")), text));

@@ -1,6 +1,6 @@
 //! Gathers the status from the board and a look at what is running. Pure. Never holds the board longer than a copy takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -293,6 +293,9 @@ fn upstreams<'a>(
             listed.iter().filter(|(backend, _)| backend.key.starts_with(folder) && !backend.state.is_down()).count()
         };
         let in_store = list.store_has.as_deref().map(usable).filter(|count| *count != usable(&list.live));
+        let kept: Option<BTreeSet<&str>> =
+            list.store_has.as_deref().map(|has| has.iter().map(|(backend, _)| backend.key).collect());
+        let is_gone = |key: &str| kept.as_ref().is_some_and(|kept| !kept.contains(key));
         let mut rows: Vec<_> = of_folder().collect();
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
@@ -312,6 +315,7 @@ fn upstreams<'a>(
             last_failure: failures
                 .get(backend.address)
                 .map(|(at, said)| BackendFailure { at: UnixTime(*at), said: said.clone() }),
+            is_gone: is_gone(backend.key),
         };
         UpstreamStatus {
             folder: whole,

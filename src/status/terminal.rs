@@ -138,7 +138,10 @@ impl StatusWriter {
         if let Some(at) = condition.next_try {
             let waits = at.0.checked_sub(self.now.0).filter(|seconds| *seconds > 0);
             let due = waits.map_or("now".to_owned(), |seconds| format!("{at} (in {})", span(seconds)));
-            self.field(condition.kind.next_word(), &due);
+            match condition.kind {
+                ConditionKind::Held => self.field("held until", &format!("{due}; then the removal is applied")),
+                _ => self.field("next try", &due),
+            }
         }
         self.field("what to do", &condition.advice);
     }
@@ -154,7 +157,7 @@ impl StatusWriter {
         let why = if upstream.is_without_nginx() { ": nginx down" } else { "" };
         let count = format!("{serving} of {} serving{why}{in_store}", counted(*total, "backend"));
         let count = if *serving == 0 { self.painted(RED, &count) } else { count };
-        self.line(&format!("  {}  {count}, by {driven_by}, in {}", one_line(folder), one_line(dest)));
+        self.line(&format!("  {}  {count}; updated by {driven_by}, in {}", one_line(folder), one_line(dest)));
         let most = if is_whole { usize::MAX } else { MAX_BACKENDS };
         backends.iter().take(most).for_each(|backend| self.backend(backend));
         let unshown = total.saturating_sub(backends.len().min(most));
@@ -164,14 +167,15 @@ impl StatusWriter {
     }
 
     fn backend(&mut self, backend: &BackendLine) {
-        let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
+        let BackendLine { address, key, state, since, weight, announcer, connections, last_failure, is_gone } = backend;
+        let gone = if *is_gone { self.painted(YELLOW, ", gone from the store") } else { String::new() };
         let paint = if matches!(state.as_str(), "up" | "backup") { GREEN } else { YELLOW };
         let state = self.painted(paint, &format!("{state:<8}"));
         let connections = connections.map_or(String::new(), |count| format!(", {}", counted(count, "connection")));
         let announcer = announcer.as_ref().map_or(String::new(), |name| format!(", by {}", one_line(name)));
         let age = span(self.now.seconds_since(*since));
         self.line(&format!(
-            "    {state} {:<21} for {age}, weight {weight}{connections}, {}{announcer}",
+            "    {state} {:<21} for {age}{gone}, weight {weight}{connections}, {}{announcer}",
             one_line(address),
             one_line(key)
         ));
@@ -246,7 +250,7 @@ impl StatusWriter {
         }
         if let Some(HeardRevision { revision, at }) = store.heard {
             let age = span(self.now.seconds_since(at));
-            self.line(&format!("    the newest revision that it has named is {revision}, {age} ago"));
+            self.line(&format!("    last heard at revision {revision}, {age} ago"));
         }
         if let Some(ReceiptLease { id, ttl_seconds, left_seconds }) = &store.receipt_lease {
             let id = one_line(id);
@@ -261,7 +265,8 @@ impl StatusWriter {
         };
         let workers = counted(nginx.workers.len(), "worker");
         let version = nginx.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
-        self.line(&format!("  nginx{version} runs as process {master} with {workers}"));
+        let age = nginx.started.map(|at| format!(", up for {}", span(self.now.seconds_since(at)))).unwrap_or_default();
+        self.line(&format!("  nginx{version} runs as process {master} with {workers}{age}"));
         for worker in &nginx.leaving {
             let sockets = worker.sockets.map_or(String::new(), |count| format!(", {} open", counted(count, "socket")));
             let age = span(self.now.seconds_since(worker.since));

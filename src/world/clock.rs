@@ -17,11 +17,15 @@ pub fn in_time_zone() -> Zoned {
 
 /// Returns the time since the machine started, in the clock ticks of `Process::start_time`.
 pub fn ticks_since_boot() -> u64 {
-    let since = clock_gettime(ClockId::Boottime);
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten();
-    let per_second = per_second.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+    let (since, per_second) = (clock_gettime(ClockId::Boottime), ticks_per_second());
     let of_nanoseconds = u64::try_from(since.tv_nsec).unwrap_or(0) * per_second / 1_000_000_000;
     u64::try_from(since.tv_sec).unwrap_or(0) * per_second + of_nanoseconds
+}
+
+/// Returns how many of these clock ticks a second has: 100, as good as everywhere.
+pub fn ticks_per_second() -> u64 {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten();
+    ticks.and_then(|ticks| u64::try_from(ticks).ok()).filter(|ticks| *ticks > 0).unwrap_or(100)
 }
 
 /// Returns the processor's time that this thread has used, to measure what something costs however busy the machine is.

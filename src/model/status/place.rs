@@ -111,6 +111,9 @@ pub struct BackendLine {
     /// The last time in the last ten minutes that nginx's error log says that it could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<BackendFailure>,
+    /// Whether the store no longer has it: a guard keeps it in the file, or the file without it was refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
 }
 
 /// A failure of nginx to reach a backend.
@@ -133,9 +136,12 @@ pub struct NginxStatus {
     pub version: Option<String>,
     /// Process of the master; `None` if none runs.
     pub master: Option<i32>,
+    /// Start of the master.
+    #[serde(default)]
+    pub started: Option<UnixTime>,
     /// Start of the absence, if it does not run.
     pub away_since: Option<UnixTime>,
-    /// Processes of its workers with the present configuration.
+    /// Processes of its workers with the current configuration.
     pub workers: Vec<i32>,
     /// Workers with an earlier one.
     pub leaving: Vec<LeavingWorker>,

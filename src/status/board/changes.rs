@@ -76,8 +76,15 @@ struct FileOfChange {
 }
 
 impl ChangeLog {
-    /// Records a pass. One that had nothing to do is no change; one that failed as the last of its group did is the same.
-    pub(super) fn record(&mut self, report: &Report, failures: &[Failure], news: PassNews<'_>, unix_seconds: u64) {
+    /// Records a pass, which was about these keys. One that had nothing to do is no change; one that failed as the last of its group did
+    /// is the same.
+    pub(super) fn record(
+        &mut self,
+        report: &Report,
+        failures: &[Failure],
+        (news, about): (PassNews<'_>, &ChangedKeys),
+        unix_seconds: u64,
+    ) {
         let is_answer = !news.endpoints.is_empty();
         let result = match report.outcome {
             Outcome::Unchanged if !failures.is_empty() => "failed",
@@ -109,7 +116,7 @@ impl ChangeLog {
             at: unix_seconds,
             revision: report.revision,
             resources,
-            keys: keys(news.changed),
+            keys: keys(about),
             files: files(report, news),
             phases: phases(report),
             elapsed: report.elapsed,

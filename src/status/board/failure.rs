@@ -16,6 +16,8 @@ use super::{named, shortened};
 const MAX_NAMED: usize = 20;
 /// What is said of failures that are too many to be named one by one.
 const REST: &str = "failed in different ways, of which the log has each";
+/// What is said of a reload that waits until there is an nginx again.
+const NOTHING_RUNS: &str = "nginx is not running";
 /// Longest key that is shown, in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
 
@@ -61,7 +63,7 @@ impl Failure {
         let of_group = group_kind(&report.outcome).map(|(kind, failure)| {
             let resources: BTreeSet<Arc<str>> = others.cloned().collect();
             let names = resources.iter().map(|name| name.to_string()).collect();
-            Failure::new(kind, names, resources, failure).with_undo(&report.outcome)
+            Failure::new(kind, names, resources, failure).with_outcome(&report.outcome)
         });
         let mut failures: Vec<Failure> = of_group.into_iter().collect();
         // What the store refuses is a condition of its own; what no check has judged yet is tried again at once.
@@ -98,6 +100,11 @@ impl Failure {
             failure.causes.extend(keys.into_iter().map(Cause::Key));
         }
         failures
+    }
+
+    /// Returns whether it only waits until there is an nginx again.
+    pub fn is_nothing_running(&self) -> bool {
+        self.summary == NOTHING_RUNS
     }
 
     /// Returns whom it concerns, what failed and why, in one line that may be logged.
@@ -150,9 +157,12 @@ impl Failure {
         }
     }
 
-    /// Adds to the reason why it could not be undone, if that failed too.
-    fn with_undo(mut self, outcome: &Outcome) -> Failure {
+    /// Adds what its outcome says beside the step that failed: that nothing runs, or why it could not be undone.
+    fn with_outcome(mut self, outcome: &Outcome) -> Failure {
         let (what, undo) = match outcome {
+            Outcome::ReloadOwed { nothing_runs: true, .. } => {
+                return Failure { summary: NOTHING_RUNS.to_owned(), ..self };
+            }
             Outcome::RolledBack { reload_old: Some(undo), .. } => ("the reload of the previous files failed too", undo),
             Outcome::Stuck { undo, .. } => ("putting the previous files back failed", undo),
             _ => return self,

@@ -110,6 +110,21 @@ pub struct LeftBehind {
     pub failures: Vec<Failure>,
     /// Time of the next attempt, in seconds since 1970.
     pub next_try: Option<u64>,
+    /// Keys with changes that no pass has made live.
+    unapplied: ChangedKeys,
+}
+
+impl LeftBehind {
+    /// Returns the keys whose changes a pass was about: those that have changed since the one before, and those that it had left behind.
+    /// `is_done`: it leaves none behind.
+    pub(super) fn with_unapplied(&mut self, changed: &ChangedKeys, is_done: bool) -> ChangedKeys {
+        let mut all = std::mem::take(&mut self.unapplied);
+        all.extend(changed);
+        if !is_done {
+            self.unapplied = all.clone();
+        }
+        all
+    }
 }
 
 /// Runs of one kind of command.

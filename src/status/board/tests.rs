@@ -170,7 +170,7 @@ fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
     let cause = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginxx -t`: exit status 127") };
     board.pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
     board.problems = vec![Lasting { what: "a.toml:3:1: unknown field".to_owned(), since: 100 }];
-    let expected = "not in sync: check refused, file broken; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
+    let expected = "not in sync: check refused, file error; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
                     nginxx: not found; a.toml:3:1: unknown field";
     assert_eq!(line(&board), expected);
 }

@@ -8,6 +8,7 @@ use expect_test::expect;
 
 use super::*;
 use crate::model::event::Event;
+use crate::model::guard::{Guard, Live, RenderCount};
 use crate::model::live_backends::ListedState;
 use crate::model::note::SkippedKeys;
 use crate::model::process::Usage;
@@ -72,7 +73,7 @@ fn all_well_is_two_answers_of_yes_and_no_condition() {
         serving: no nginx  no resource reloads an nginx
 
         Upstreams
-          /v  1 of 2 backends serving, by file, in /etc/c
+          /v  1 of 2 backends serving; updated by file, in /etc/c
             down     10.0.0.2:80           for 40 s, weight 1, /v/2
             up       10.0.0.1:80           for 40 s, weight 1, /v/1, by core-1
 
@@ -388,4 +389,40 @@ fn the_version_of_a_status_changes_with_what_it_says() {
     board.set_workers([(12, NOW - 60)].into(), 2);
     let copied = copy(&board, &look(now));
     assert!(!copied.shows_the_same(&before) && version(&copied) != version(&before));
+}
+
+#[test]
+fn a_change_names_the_keys_of_passes_that_came_to_nothing() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let last_keys = |board: &Board| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+        status.changes[0].keys.named.clone()
+    };
+    let refused = || Outcome::Rejected(StepFailure::new(Stage::Check, "no"));
+    pass(&mut board, "g2", &report(6, &["c.toml"], refused()), &["/v/1"], now);
+    let found = RenderCount { calls_backends: true, ..RenderCount::default() };
+    let decision = Guard::default().decide(found, Live { has_file: true, count: Some(2), held_since: None }, now);
+    assert!(decision.keeps_file());
+    let held = vec![("c.toml".into(), decision)];
+    pass(&mut board, "g2", &Report { held, ..report(7, &["c.toml"], Outcome::Unchanged) }, &["/v/2"], now);
+    pass(&mut board, "g2", &report(8, &["c.toml"], Outcome::Applied), &["/v/3"], now);
+    assert_eq!(last_keys(&board), ["/v/1", "/v/2", "/v/3"]);
+    pass(&mut board, "g2", &report(9, &["c.toml"], Outcome::Applied), &["/v/4"], now);
+    assert_eq!(last_keys(&board), ["/v/4"]);
+}
+
+#[test]
+fn a_backend_that_the_store_no_longer_has_is_marked() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let backend =
+        ListedBackend { address: "10.0.0.2:80", key: "/v/2", announcer: "", state: ListedState::Up, weight: 1 };
+    let has = Arc::new(LiveBackends::new(vec![backend], &BTreeSet::from(["/v/"]), None, NOW));
+    board.record_store_has("g2", &[("c.toml".into(), has)]);
+    let status = copy(&board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+    let gone: Vec<_> = status.upstreams[0].backends.iter().map(|line| (line.key.as_str(), line.is_gone)).collect();
+    assert_eq!(gone, [("/v/2", false), ("/v/1", true)]);
+    let text = terminal::status(&status, false, None);
+    assert!(text.contains("10.0.0.1:80           for 40 s, gone from the store, weight 1, /v/1"), "{text}");
 }

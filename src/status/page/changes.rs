@@ -37,7 +37,8 @@ fn one(html: &mut Html, change: &ChangeStatus, left: &mut usize, clock: Clock) {
     if !change.problem.is_empty() {
         html.text(&change.resources.join(", ")).raw(": ");
     }
-    match (change.keys.named.is_empty(), change.files.first()) {
+    let shown = change.files.iter().find(|file| !file.backends.is_empty()).or(change.files.first());
+    match (change.keys.named.is_empty(), shown) {
         (_, Some(file)) if !file.backends.is_empty() => html.text(&file.backends).raw(" in ").put("<code>", &file.dest),
         (_, Some(file)) => html.put("<code>", &file.dest),
         (false, None) => html.put("<code>", &change.keys.named[0]),

@@ -63,8 +63,13 @@ fn one(html: &mut Html, condition: &Condition, clock: Clock) {
     html.raw("<dl>\n");
     entry(html, "Since", |html| clock.since(html, condition.since));
     if let Some(next) = condition.next_try {
-        let name = if condition.kind == ConditionKind::Held { "Applied at" } else { "Next try" };
-        entry(html, name, |html| clock.until(html, next));
+        match condition.kind {
+            ConditionKind::Held => entry(html, "Held until", |html| {
+                clock.until(html, next);
+                html.raw(", then the removal is applied");
+            }),
+            _ => entry(html, "Next try", |html| clock.until(html, next)),
+        }
     }
     if !condition.causes.is_empty() {
         entry(html, "Cause", |html| causes(html, &condition.causes));

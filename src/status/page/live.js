@@ -38,7 +38,7 @@
 
   function lost() {
     staleSince ??= agentTime;
-    say(`the agent does not answer this page; last update ${utc(staleSince)} UTC`, true);
+    say(`no answer from the agent since ${utc(staleSince)} UTC: what you see is from then`, true);
   }
 
   // What must not move or be lost: unfolded details, the focus, and the first thing that is in view.

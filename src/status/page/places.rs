@@ -23,6 +23,10 @@ pub(super) fn nginx(html: &mut Html, all: &[NginxStatus], clock: Clock) {
                 None => html.raw("<strong class=\"no\">not running</strong>"),
             };
             html.raw(" (pid file ").put("<code>", &nginx.pid_file).raw(")");
+            if let Some(at) = nginx.started {
+                html.raw(", since ");
+                clock.since(html, at);
+            }
             if let (None, Some(since)) = (nginx.master, nginx.away_since) {
                 html.raw(", since ");
                 clock.since(html, since);
@@ -99,9 +103,8 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
         let revision = store.revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
         html.raw("</td><td class=\"number\" data-label=\"revision\">").text(&revision);
         if let Some(HeardRevision { revision, at }) = store.heard {
-            html.raw(" (").text(&revision.to_string()).raw(" named ");
+            html.raw("; last heard at ").text(&revision.to_string()).raw(", ");
             clock.since(html, at);
-            html.raw(")");
         }
         html.raw("</td><td data-label=\"places\">");
         names(html, &store.places, MAX_LINES, 0);

@@ -65,8 +65,8 @@ fn bar(html: &mut Html, backends: &[BackendLine]) {
 
 fn driven_by(word: &str) -> &str {
     match word {
-        "dns" => "by DNS",
-        "reload" => "by reload",
+        "dns" => "updated by DNS",
+        "reload" => "updated by reload",
         "file" => "file only",
         other => other,
     }
@@ -102,6 +102,9 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
         html.put("<code>", &backend.address)
             .raw("</th><td data-label=\"state\">")
             .put("<span class=\"state\">", &backend.state);
+        if backend.is_gone {
+            html.raw(" <strong class=\"some\">gone from the store</strong>");
+        }
         if let Some(failure) = &backend.last_failure {
             html.raw(" <span>nginx could not reach it at ");
             clock.since(html, failure.at);

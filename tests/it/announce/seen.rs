@@ -123,7 +123,7 @@ fn each_reason_has_its_exit_code() {
     world.wait_status(11, &["held", "another announcer (without a lease) has the key"]);
     fs::remove_file(folder.join("b.toml")).unwrap();
     write("a.toml", "[[service]]\nname = \"<b>\"\n");
-    let broken = world.wait_status(3, &["file broken", "a.toml:", "1 of 1 announced"]);
+    let broken = world.wait_status(3, &["file error", "a.toml:", "1 of 1 announced"]);
     assert!(!broken.stdout.contains("192.0.2.1"), "a value is nobody's business: {}", broken.stdout);
     world.etcd.kill();
     world.wait_status(4, &["away since", "the key stays until", "what to do Check etcd"]);

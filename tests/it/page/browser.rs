@@ -75,7 +75,7 @@ fn without_scripts_everything_is_there() {
     let text = read(&page);
     for part in [
         "In sync with the store: no",
-        "check refused, held, since 03:12:05 (4 min)",
+        "check refused, removal held, since 03:12:05 (4 min)",
         "Serving: no",
         "no backends, since 03:14:31",
         "host not found in upstream \"10.0.1.l4:9000\"",
@@ -165,7 +165,7 @@ fn a_page_that_hears_nothing_says_since_when_and_recovers() {
     page.wait("document.getElementById('live').textContent === 'live'");
     page.wait("Number.parseInt(document.querySelector('#upstreams .age').textContent) > 0");
     site.set_broken(true);
-    page.wait("document.getElementById('live').textContent.startsWith('the agent does not answer this page; last update 03:16:25 UTC')");
+    page.wait("document.getElementById('live').textContent.startsWith('no answer from the agent since 03:16:25 UTC')");
     site.set_broken(false);
     site.change(samples::bad());
     page.wait("document.getElementById('live').textContent === 'live'");

@@ -72,6 +72,7 @@ fn backend(address: &str, key: &str, state: &str, since: UnixTime, connections: 
         announcer: Some(format!("node-{}", &address[7..8])),
         connections: Some(connections),
         last_failure: None,
+        is_gone: false,
     }
 }
 
@@ -234,6 +235,7 @@ pub fn good() -> Status {
             program: "/usr/sbin/nginx".into(),
             version: Some("1.29.3".into()),
             master: Some(640),
+            started: Some(at("01:40:00")),
             away_since: None,
             workers: vec![2210, 2211, 2212, 2213],
             leaving: Vec::new(),
@@ -314,7 +316,7 @@ fn none_serve() -> Condition {
 pub fn bad() -> Status {
     let mut status = good();
     status.conditions = vec![none_serve(), refused(), held(), old_workers()];
-    status.sync = Axis::new(AxisAnswer::No, "check refused, held", Some(at("03:12:05")));
+    status.sync = Axis::new(AxisAnswer::No, "check refused, removal held", Some(at("03:12:05")));
     status.service = Axis::new(AxisAnswer::No, "no backends", Some(at("03:14:31")));
     let mail = |number: usize, state: &str| BackendLine {
         announcer: None,
@@ -338,6 +340,7 @@ pub fn bad() -> Status {
     status.upstreams[0].backends[0] = backend("10.0.0.3:8080", "/services/web/a3", "draining", at("03:16:11"), 12);
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));
     status.groups[2].resources[0].conditions = vec![ConditionKind::NoBackends];
+    status.upstreams[0].backends.iter_mut().take(2).for_each(|backend| backend.is_gone = true);
     let web = &mut status.groups[0].resources[0];
     (web.progress.wanted_revision, web.progress.behind_since) = (Some(90_419), Some(at("03:15:58")));
     (web.progress.behind_changes, web.conditions) = (2, vec![ConditionKind::Held]);
@@ -439,6 +442,7 @@ pub fn worst() -> Status {
     status.stores[0].lost_since = Some(at("03:15:25"));
     status.nginx[0] = NginxStatus {
         master: None,
+        started: None,
         away_since: Some(at("03:15:25")),
         version: None,
         workers: Vec::new(),

@@ -112,11 +112,11 @@ pub(super) fn refuse_foreign(
     journal: Option<&Journal>,
 ) -> Result<(), StepFailure> {
     let resource = &rendered.resource;
-    let is_asked = resource.id.item.is_some() && !resource.target.adopt_existing;
+    let must_be_ours = resource.id.item.is_some() && !resource.target.adopt_existing;
     let is_other = on_disk.is_some_and(|found| found.bytes != *rendered.bytes);
     let is_known =
         || journal.is_some_and(|journal| journal.has(&resource.dest)) || journal::knows_path(context, &resource.dest);
-    if !is_asked || !is_other || is_known() {
+    if !must_be_ours || !is_other || is_known() {
         return Ok(());
     }
     let message = format!(

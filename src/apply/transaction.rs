@@ -262,14 +262,15 @@ fn named(files: &mut [StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>, BTreeMap<Path
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
 fn record_fleet_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
-    let mut news = false;
+    let mut has_changed = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
         if file.resource.id.item.is_some() {
-            news |= journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
+            has_changed |=
+                journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
             journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
         }
     }
-    news
+    has_changed
 }
 
 fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> CheckKind {

@@ -22,7 +22,7 @@ const MIN_TRIALS: usize = 16;
 const SEARCH_TIME: Duration = Duration::from_secs(3);
 /// Checks that a search may take in any case while a change waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
-/// Files that no check has come to yet, of which so many are tried together, to begin with: what is tried is written to disk first.
+/// How many files that no check has reached are tried together at first; each is written to disk before it is tried.
 pub(super) const FIRST_PORTION: usize = 256;
 /// Least number of them.
 const MIN_PORTION: usize = 16;

@@ -153,7 +153,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             return Begun::Ended(Box::new(Report { outcome, elapsed: patience.elapsed(), ..report }));
         }
     };
-    report.warnings.extend(context.take_sayings());
+    report.warnings.extend(context.take_pending_warnings());
     let mut files = Vec::new();
     let mut folders = Folders::default();
     for rendered in rendered {
@@ -295,8 +295,8 @@ impl Transaction {
             Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
             Step::Restore(asked) => {
-                let undone = recovery::undo(&self.in_flight, &self.acted_on);
-                asked.answer(done(Stage::Restore, undone.map(|problems| self.report.warnings.extend(problems))))
+                let undone = recovery::undo(&self.in_flight, &self.acted_on, &mut self.report.warnings);
+                asked.answer(failure::at(Stage::Restore, undone))
             }
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
             Step::Commit(asked) => {

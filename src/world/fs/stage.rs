@@ -168,7 +168,8 @@ pub struct LostBackup {
     pub target: FileEntry,
 }
 
-/// Removes stage files that dead processes left beside these targets. Returns the backups that they left.
+/// Removes stage files that dead processes left beside these targets. Returns the backups that they left. Called before this process
+/// stages anything: files with its pid are those of an earlier process, as in a container, where every start has the same.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
     let mut folders = Folders::default();
     let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, FileEntry>)> = BTreeMap::new();
@@ -213,7 +214,7 @@ fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, FileEntry>) -> Opt
     let (prefix, rest) = name.split_at(end);
     let found = prefixes.get_key_value(prefix)?;
     let pid: u32 = rest.split('-').next()?.parse().ok()?;
-    let is_dead = pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists();
+    let is_dead = pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
     is_dead.then_some(found)
 }
 

@@ -145,8 +145,14 @@ impl Context {
         }
     }
 
-    fn take_disproved(&self, group_id: &str) -> bool {
-        self.disproved.lock().is_ok_and(|mut disproved| disproved.remove(group_id))
+    fn is_disproved(&self, group_id: &str) -> bool {
+        self.disproved.lock().is_ok_and(|disproved| disproved.contains(group_id))
+    }
+
+    fn forget_disproof(&self, group_id: &str) {
+        if let Ok(mut disproved) = self.disproved.lock() {
+            disproved.remove(group_id);
+        }
     }
 
     /// Returns the nginx that these groups drive, each once; none while this process has yet to start it.

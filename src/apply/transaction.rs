@@ -145,7 +145,6 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let patience = Patience::new(change_waits);
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
-    let is_disproved = context.take_disproved(&group.id);
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
@@ -167,7 +166,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
-    journal.reload_owed |= is_disproved;
+    journal.reload_owed |= context.is_disproved(&group.id);
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         report.warnings.extend(meet_nginx(context, &group, &files).await);
@@ -361,6 +360,8 @@ impl Transaction {
         let made = self.journal.made.values().flatten();
         let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
         self.journal.files.retain(|dest, _| known.contains(dest));
+        // From now on the journal says whether it is owed.
+        context.forget_disproof(&self.group.id);
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
         journal::save(context, &self.group.id, &self.journal)

@@ -131,5 +131,6 @@ fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) 
 fn removal(fleet: &InstanceFiles, dest: PathBuf, target: FileEntry) -> StagedFile {
     let resource = Resource { dest, ..(*fleet.resource).clone() };
     let (resource, hash) = (Arc::new(resource), String::new());
-    StagedFile { resource, target, staged: None, action: FileAction::Remove, hash, existed: true, difference: None }
+    let (action, staged, difference, failure) = (FileAction::Remove, None, None, None);
+    StagedFile { resource, target, staged, action, hash, existed: true, difference, failure }
 }

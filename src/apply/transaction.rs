@@ -12,7 +12,7 @@ use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::{InstanceId, Verify};
 use crate::world::fs::entry::{FileEntry, Folders};
-use crate::world::fs::{self, FileError, install, stage};
+use crate::world::fs::{self, FileError, stage};
 
 use super::Context;
 use super::exclusion::{self, TransactionLocks};
@@ -27,6 +27,7 @@ use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
 use super::unread;
 
+mod blocked;
 mod check;
 mod live;
 mod reload;
@@ -89,18 +90,6 @@ pub async fn run(context: &Context, request: Request) -> Report {
         run_one(context, nothing_new).await;
     }
     turns::run(context, request).await
-}
-
-/// Runs one transaction. If a check can only judge the live tree and refuses a group, further transactions find out which of its
-/// files it refuses, and the others go live.
-async fn attempt(context: &Context, request: Request) -> Report {
-    let report = run_one(context, request.clone()).await;
-    match &report.outcome {
-        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {
-            live::isolate(context, request, report).await
-        }
-        _ => report,
-    }
 }
 
 /// Returns whether an outage continues that a killed process left: its files have been put back, and no worker of nginx has
@@ -289,8 +278,8 @@ impl Transaction {
             Step::CheckStaged(asked) => asked.answer(self.check_staged(context).await),
             Step::CheckFuture(asked) => asked.answer(self.check_future(context).await),
             Step::CheckLive(asked) => asked.answer(self.check_live(context).await),
-            Step::Record(asked) => asked.answer(done(Stage::Record, self.record(context))),
-            Step::Install(asked) => asked.answer(done(Stage::Install, self.install(context))),
+            Step::Record(asked) => asked.answer(self.record(context)),
+            Step::Install(asked) => asked.answer(self.install(context)),
             Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
             Step::Restore(asked) => {
@@ -300,7 +289,7 @@ impl Transaction {
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
             Step::Commit(asked) => {
                 let committed = self.commit(context, asked.reload_owed());
-                asked.answer(done(Stage::Commit, committed))
+                asked.answer(failure::at(Stage::Commit, committed))
             }
         }
     }
@@ -310,14 +299,24 @@ impl Transaction {
     }
 
     /// Makes the staged files durable, backs up what they replace and writes the plan into the journal.
-    fn record(&mut self, context: &Context) -> Result<(), FileError> {
+    fn record(&mut self, context: &Context) -> Done {
         if !self.files.iter().any(StagedFile::differs) {
             return Ok(());
         }
-        let staged: Vec<&FileEntry> = self.files.iter().filter_map(|file| file.staged.as_ref()).collect();
-        stage::sync_files(&staged)?;
-        for file in self.files.iter().filter(|file| file.differs()) {
-            let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
+        let mut done = Ok(());
+        let synced = stage::sync_files(self.files.iter().filter_map(|file| file.staged.as_ref()));
+        let staged = self.files.iter_mut().filter(|file| file.staged.is_some());
+        for (file, synced) in staged.zip(synced) {
+            done = done.and(file.note(Stage::Record, synced));
+        }
+        for file in self.files.iter_mut().filter(|file| file.differs()) {
+            let backup = match file.existed.then(|| staging::back_up(context, &file.target)).transpose() {
+                Ok(backup) => backup,
+                Err(error) => {
+                    done = done.and(file.note(Stage::Record, Err(error)));
+                    continue;
+                }
+            };
             let target = file.target.path();
             self.in_flight.files.push(InFlightFile {
                 in_place: fs::is_mount_point(&target),
@@ -328,23 +327,22 @@ impl Transaction {
             });
             self.acted_on.push(ActedOn { target: file.target.clone(), backup });
         }
+        done?;
         self.journal.in_flight = Some(self.in_flight.clone());
-        journal::save(context, &self.group.id, &self.journal)
+        failure::at(Stage::Record, journal::save(context, &self.group.id, &self.journal))
     }
 
-    fn install(&mut self, context: &Context) -> Result<(), FileError> {
-        for file in &mut self.files {
-            let Some(staged) = file.staged.take() else { continue };
-            if context.settings.keep_stage_file {
-                staging::keep_copy(&staged, &file.target)?;
-            }
-            let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
-            self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
+    fn install(&mut self, context: &Context) -> Done {
+        let is_gone = |file: &&mut StagedFile| file.action == FileAction::Remove;
+        let (gone, new): (Vec<&mut StagedFile>, Vec<&mut StagedFile>) = self.files.iter_mut().partition(is_gone);
+        for file in new {
+            let installed = staging::install(context, file).map(|warning| self.report.warnings.extend(warning));
+            file.note(Stage::Install, installed)?;
         }
-        for file in self.files.iter().filter(|file| file.action == FileAction::Remove) {
-            file.target.remove()?;
+        for file in gone {
+            file.note(Stage::Install, file.target.remove())?;
         }
-        staging::sync_folders(self.acted_on.iter().map(|file| &file.target))
+        failure::at(Stage::Install, staging::sync_folders(self.acted_on.iter().map(|file| &file.target)))
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
@@ -360,10 +358,10 @@ impl Transaction {
         let made = self.journal.made.values().flatten();
         let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
         self.journal.files.retain(|dest, _| known.contains(dest));
-        // From now on the journal says whether it is owed.
-        context.forget_disproof(&self.group.id);
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
+        // From now on the journal says whether it is owed.
+        context.forget_disproof(&self.group.id);
         journal::save(context, &self.group.id, &self.journal)
     }
 
@@ -388,13 +386,21 @@ impl Transaction {
         }
         if matches!(&outcome, Outcome::Rejected(_) | Outcome::RolledBack { reload_old: None, .. }) {
             // What was refused is a change: the other members are as they were.
-            let changed: BTreeSet<&str> = self
-                .files
-                .iter()
-                .filter(|file| file.action != FileAction::Keep)
-                .map(|file| &**file.resource.name())
-                .collect();
-            report.resources.retain(|name| changed.contains(&**name));
+            let (kept, changed): (Vec<&StagedFile>, Vec<&StagedFile>) =
+                self.files.iter().partition(|file| file.action == FileAction::Keep);
+            let blocked = changed.iter().filter_map(|file| Some((file.resource.id.clone(), file.failure.clone()?)));
+            let blocked: Vec<(InstanceId, StepFailure)> = blocked.collect();
+            if blocked.len() < changed.len() {
+                report.dropped.extend(blocked);
+            }
+            let changed: BTreeSet<&str> = changed.into_iter().map(|file| &**file.resource.name()).collect();
+            let (concerned, others): (Vec<Arc<str>>, Vec<Arc<str>>) =
+                report.resources.into_iter().partition(|name| changed.contains(&**name));
+            report.resources = concerned;
+            if !(self.journal.reload_owed && self.group.reload.is_some()) {
+                let kept = kept.into_iter().map(|file| file.resource.id.clone());
+                report.in_place = others.iter().map(InstanceId::whole).chain(kept).collect();
+            }
         }
         let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
         if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
@@ -407,8 +413,4 @@ impl Transaction {
         report.elapsed = self.patience.elapsed();
         report
     }
-}
-
-fn done(at: Stage, result: Result<(), FileError>) -> Done {
-    result.map_err(|error| failure::of_file(at, &error))
 }

@@ -177,7 +177,7 @@ impl Pass {
             let as_a_whole = is_in_place && report.resources.contains(name);
             if as_a_whole || names_beside.contains(name) {
                 let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
-                went_live(&self.terms, in_hand, (&is_live, &written), now, &mut self.findings);
+                went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
             }
         }
         for in_hand in &self.resources {
@@ -226,7 +226,8 @@ fn note_what_the_store_has(in_hand: &InHand, findings: &mut Findings) {
 fn went_live(
     terms: &Terms,
     in_hand: &mut InHand,
-    (is_live, written): (&dyn Fn(&InstanceId) -> bool, &HashSet<&Path>),
+    is_live: impl Fn(&InstanceId) -> bool,
+    written: &HashSet<&Path>,
     now: Instant,
     findings: &mut Findings,
 ) {

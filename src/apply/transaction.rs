@@ -35,6 +35,7 @@ mod turns;
 
 pub(super) use turns::Refusals;
 
+use blocked::attempt;
 use turns::Patience;
 
 /// The work: new content for members of this group. Other members stay as they are.

@@ -14,8 +14,7 @@ use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::world::clock;
 
-use super::Request;
-use super::blocked::attempt;
+use super::{Request, attempt};
 
 /// Checks that one search for refused files may take in any case.
 const MIN_TRIALS: usize = 16;

@@ -35,7 +35,6 @@ mod turns;
 
 pub(super) use turns::Refusals;
 
-use blocked::attempt;
 use turns::Patience;
 
 /// The work: new content for members of this group. Other members stay as they are.
@@ -91,6 +90,33 @@ pub async fn run(context: &Context, request: Request) -> Report {
         run_one(context, nothing_new).await;
     }
     turns::run(context, request).await
+}
+
+/// Runs one transaction, and once more without each file that cannot be put in its place. If a check can only judge the live tree and
+/// refuses a group, further transactions find out which of its files it refuses, and the others go live.
+async fn attempt(context: &Context, mut request: Request) -> Report {
+    let mut patience = Patience::new(Arc::clone(&request.change_waits));
+    let mut report = run_one(context, request.clone()).await;
+    loop {
+        let blocked = blocked::blocked(&report, &request);
+        if blocked.is_empty() || !patience.is_left() {
+            break;
+        }
+        blocked::leave_out(context, &mut request, blocked);
+        let next = run_one(context, request.clone()).await;
+        report = Report {
+            warnings: [report.warnings, next.warnings].concat(),
+            commands: [report.commands, next.commands].concat(),
+            elapsed: report.elapsed + next.elapsed,
+            ..next
+        };
+    }
+    match &report.outcome {
+        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {
+            live::isolate(context, request, report).await
+        }
+        _ => report,
+    }
 }
 
 /// Returns whether an outage continues that a killed process left: its files have been put back, and no worker of nginx has

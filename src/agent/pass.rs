@@ -66,6 +66,8 @@ pub struct Pass {
     pub change_waits: Arc<AtomicBool>,
     work: Work,
     findings: Findings,
+    /// Resources that the transaction has files of.
+    tried: BTreeSet<Arc<str>>,
     applying: Option<Applying>,
 }
 
@@ -91,8 +93,8 @@ impl Pass {
         revision: Revision,
         resources: Vec<InHand>,
     ) -> Pass {
-        let (change_waits, work, findings) = Default::default();
-        Pass { terms, claims, group, revision, resources, change_waits, work, findings, applying: None }
+        let (change_waits, work, findings, tried) = Default::default();
+        Pass { terms, claims, group, revision, resources, change_waits, work, findings, tried, applying: None }
     }
 
     /// Renders and decides; then the work to apply is known.
@@ -141,6 +143,8 @@ impl Pass {
             return Report { dropped, ..Report::unchanged(self.revision) };
         }
         self.applying = Some(Applying::begin(&self.terms));
+        let names = self.work.rendered.iter().map(|rendered| rendered.resource.name());
+        self.tried = names.chain(self.work.fleets.iter().map(|fleet| fleet.resource.name())).cloned().collect();
         let request = Request {
             group: Arc::clone(&self.group),
             rendered: std::mem::take(&mut self.work.rendered),
@@ -165,9 +169,15 @@ impl Pass {
         let now = clock::now();
         let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
         let written: HashSet<&Path> = report.files.iter().map(PathBuf::as_path).collect();
+        let dropped: HashSet<&InstanceId> = report.dropped.iter().map(|(id, _)| id).collect();
+        let beside: HashSet<&InstanceId> = report.live_beside_failure().iter().collect();
+        let names_beside: HashSet<&Arc<str>> = beside.iter().map(|id| &id.resource).collect();
         for in_hand in &mut self.resources {
-            if is_in_place && report.resources.contains(in_hand.member.resource.name()) {
-                went_live(&self.terms, in_hand, (&report, &written), now, &mut self.findings);
+            let name = in_hand.member.resource.name();
+            let as_a_whole = is_in_place && report.resources.contains(name);
+            if as_a_whole || names_beside.contains(name) {
+                let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
+                went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
             }
         }
         for in_hand in &self.resources {
@@ -193,6 +203,7 @@ impl Pass {
         again.extend(dropped.into_iter().cloned());
         if !report.outcome.is_final() {
             again.extend(report.resources.iter().cloned());
+            again.extend(self.tried.into_iter().filter(|name| !report.is_in_place(name)));
         }
         let resources = std::mem::take(&mut self.resources)
             .into_iter()
@@ -211,11 +222,12 @@ fn note_what_the_store_has(in_hand: &InHand, findings: &mut Findings) {
     findings.store_has.extend(waiting);
 }
 
-/// Records that each file of a resource that did not drop out is live.
+/// Records that each of these files of a resource is live.
 fn went_live(
     terms: &Terms,
     in_hand: &mut InHand,
-    (report, written): (&Report, &HashSet<&Path>),
+    is_live: impl Fn(&InstanceId) -> bool,
+    written: &HashSet<&Path>,
     now: Instant,
     findings: &mut Findings,
 ) {
@@ -224,10 +236,9 @@ fn went_live(
     let (mut removed, unix_seconds) = (Removed::default(), clock::unix_seconds());
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
-    let dropped: HashSet<&InstanceId> = report.dropped.iter().map(|(id, _)| id).collect();
     for (resource, file) in files {
         let Some(standing) = &mut file.standing else { continue };
-        if !dropped.contains(&resource.id) {
+        if is_live(&resource.id) {
             if standing.went_live() {
                 terms.endpoints.went_live(&resource.dest, &file.names);
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());

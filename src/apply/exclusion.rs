@@ -32,6 +32,9 @@ pub struct TransactionLocks {
 
 /// Waits for transactions of other processes and, if the group drives nginx, for those of other such groups of this process.
 pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<TransactionLocks, StepFailure> {
+    let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
+    // Whoever is before us in this process gives up before we would: the wait for them does not add to ours.
+    let deadline = clock::now() + timeout;
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
     let Some(folder) = &context.settings.state_folder else {
         return Ok(TransactionLocks { _folder: None, _nginx: nginx });
@@ -41,8 +44,6 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Trans
         return Ok(TransactionLocks { _folder: Some(lock), _nginx: nginx });
     }
     let path = folder.join("transaction.lock");
-    let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
-    let deadline = clock::now() + timeout;
     let mut taken = Lock::take_before(&path, deadline).await;
     if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         make_folders(folder).map_err(|error: FileError| failure::of_file(Stage::Record, &error))?;
@@ -64,3 +65,38 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Trans
 
 /// Default time to wait for another process's transaction; longer than a check and a reload should take.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use super::super::Settings;
+    use super::*;
+
+    async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+    }
+
+    #[tokio::test]
+    async fn the_wait_for_others_of_this_process_counts_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock_timeout = Duration::from_millis(1);
+        let state_folder = Some(folder.path().to_owned());
+        let context = Context::new(Settings { state_folder, lock_timeout, ..Settings::default() });
+        let _other_process = Lock::try_take(&folder.path().join("transaction.lock")).unwrap().unwrap();
+        for of_nginx in [true, false] {
+            let Exclusion { folder, nginx } = &context.exclusion;
+            let before_us = (of_nginx.then(|| nginx.try_lock().unwrap()), folder.try_lock().ok().filter(|_| !of_nginx));
+            let mut entering = pin!(enter(&context, of_nginx));
+            assert!(poll_once(entering.as_mut()).await.is_pending());
+            let start = clock::now();
+            while clock::since(start) <= lock_timeout {
+                std::hint::spin_loop();
+            }
+            drop(before_us);
+            assert!(matches!(poll_once(entering).await, Poll::Ready(Err(_))), "{of_nginx}");
+        }
+    }
+}

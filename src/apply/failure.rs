@@ -10,6 +10,11 @@ pub(super) fn of_file(at: Stage, error: &FileError) -> StepFailure {
     StepFailure::new(at, describe(error))
 }
 
+/// Returns the result of a step that works on files.
+pub(super) fn at<T>(at: Stage, result: Result<T, FileError>) -> Result<T, StepFailure> {
+    result.map_err(|error| of_file(at, &error))
+}
+
 /// Returns the error with the system's reason.
 pub(super) fn describe(error: &FileError) -> String {
     format!("{error}: {}", error.source)

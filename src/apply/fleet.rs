@@ -69,7 +69,7 @@ pub(super) fn surplus(
 
 /// Returns the files that a pass would remove for these fleets. Touches nothing.
 pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) -> Vec<PathBuf> {
-    let mut journal = journal::load(context, group_id).unwrap_or_default();
+    let mut journal = journal::peek(context, group_id).unwrap_or_default();
     adopt(context, group_id, &mut journal, fleet.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
     let mut folders = Folders::default();
@@ -77,9 +77,9 @@ pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) ->
     gone(&journal, fleet).into_iter().filter(goes).collect()
 }
 
-/// Returns whether the journal knows any file of this resource.
+/// Returns whether the journal knows any file of this resource. Touches nothing.
 pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
-    let journal = journal::load(context, group_id).unwrap_or_default();
+    let journal = journal::peek(context, group_id).unwrap_or_default();
     journal.made.get(resource).is_some_and(|made| !made.is_empty())
 }
 
@@ -131,5 +131,6 @@ fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) 
 fn removal(fleet: &InstanceFiles, dest: PathBuf, target: FileEntry) -> StagedFile {
     let resource = Resource { dest, ..(*fleet.resource).clone() };
     let (resource, hash) = (Arc::new(resource), String::new());
-    StagedFile { resource, target, staged: None, action: FileAction::Remove, hash, existed: true, difference: None }
+    let (action, staged, difference, failure) = (FileAction::Remove, None, None, None);
+    StagedFile { resource, target, staged, action, hash, existed: true, difference, failure }
 }

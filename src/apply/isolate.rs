@@ -1,8 +1,8 @@
 //! Finds out which files of a group a check refuses, so that the others can go live. Pure: it returns sets of files to try
 //! and receives the results. Never runs a check.
 //!
-//! The file that nginx blames is left out first. If a second one is blamed, as many files are tried at a time as a few bad ones may be
-//! among, each time without those blamed before; if none is blamed, halves are. All are tried on top of the files known to be good:
+//! The file that nginx blames is left out first. If a second one is blamed, it tries as many files at a time as are likely to contain only
+//! a few bad ones, each time without those blamed before; if none is blamed, it tries halves. All are tried on top of the files known to be good:
 //! with many bad files, the good ones between them come out soon. A tree that is refused without any of the files is beyond repair.
 
 use std::collections::{BTreeMap, BTreeSet};

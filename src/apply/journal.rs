@@ -72,12 +72,7 @@ pub type JournalsInMemory = HashMap<String, Journal>;
 /// Returns a group's journal. A journal that cannot be parsed is moved away and counts as empty: everything is proven again.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let Some(folder) = &context.settings.state_folder else {
-        return Ok(context
-            .memory
-            .lock()
-            .map(|memory| memory.get(group_id).cloned())
-            .unwrap_or_default()
-            .unwrap_or_default());
+        return Ok(peek(context, group_id).unwrap_or_default());
     };
     let path = path_of(folder, group_id);
     let problem = match record::read(&path) {
@@ -91,7 +86,7 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
         Err(error) => failure::describe(&error),
     };
     let aside = record::move_aside(&path)?;
-    context.say_next([format!(
+    context.warn_in_next_report([format!(
         "the journal `{}` cannot be read ({problem}): it is kept as `{}`, every file of its group is checked and reloaded once more, and files of a for_each whose content \
          differs now count as somebody else's (hint: adopt_existing = true takes them over)",
         path.display(),
@@ -102,7 +97,9 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
 
 /// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is.
 pub fn peek(context: &Context, group_id: &str) -> Option<Journal> {
-    let folder = context.settings.state_folder.as_ref()?;
+    let Some(folder) = &context.settings.state_folder else {
+        return context.memory.lock().ok()?.get(group_id).cloned();
+    };
     let text = record::read(&path_of(folder, group_id)).ok()??;
     serde_json::from_str(&text).ok()
 }
@@ -153,9 +150,9 @@ fn path_of(folder: &Path, group_id: &str) -> PathBuf {
     folder.join("groups").join(format!("{group_id}.json"))
 }
 
-/// Returns the paths of the journals in the state folder.
-pub fn paths(folder: &Path) -> Vec<PathBuf> {
-    known_groups(folder).iter().map(|id| path_of(folder, id)).collect()
+/// Returns whether a journal could not be read and was moved away, and is still there.
+pub fn was_moved_aside(folder: &Path) -> bool {
+    names_in(&folder.join("groups")).iter().any(|name| name.ends_with(".unreadable"))
 }
 
 /// Returns the ids of all groups that have a journal in the state folder.

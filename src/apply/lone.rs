@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::world::clock;
-use crate::world::fs::entry::{FileEntry, Folders};
-use crate::world::fs::install;
+use crate::world::fs::entry::Folders;
 use crate::world::fs::stage::{self, Durable};
 
 use super::plan::FileAction;
@@ -29,11 +28,13 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
             Err(failure) => Err(failure.clone()),
         });
     }
-    let staged: Vec<&FileEntry> = files.iter().flatten().filter_map(|file| file.staged.as_ref()).collect();
-    let synced = match durable {
-        Durable::AtOnce => Ok(()),
-        Durable::Later => stage::sync_files(&staged).map_err(|error| failure::of_file(Stage::Stage, &error)),
-    };
+    if durable == Durable::Later {
+        let synced = stage::sync_files(files.iter().flatten().filter_map(|file| file.staged.as_ref()));
+        let staged = files.iter_mut().flatten().filter(|file| file.staged.is_some());
+        for (file, synced) in staged.zip(synced) {
+            file.note(Stage::Stage, synced).ok();
+        }
+    }
     let mut reports = Vec::with_capacity(files.len());
     let mut renamed = Vec::new();
     for (rendered, file) in rendered.iter().zip(files) {
@@ -41,8 +42,9 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
         let (outcome, written) = match file {
             Err(failure) => (Outcome::Rejected(failure), false),
             Ok(file) if file.action == FileAction::Keep => (Outcome::Unchanged, false),
-            Ok(mut file) => match synced.clone().and_then(|()| install_one(context, &mut file, &mut warnings)) {
-                Ok(()) => {
+            Ok(mut file) => match install(context, &mut file) {
+                Ok(warning) => {
+                    warnings.extend(warning);
                     differences.extend(file.difference.take().map(|difference| (file.dest().clone(), difference)));
                     renamed.push(file.target);
                     (Outcome::Applied, true)
@@ -70,14 +72,9 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     reports
 }
 
-fn install_one(context: &Context, file: &mut StagedFile, warnings: &mut Vec<String>) -> Result<(), StepFailure> {
-    let Some(staged) = file.staged.clone() else { return Ok(()) };
-    let failed = |error| failure::of_file(Stage::Install, &error);
-    if context.settings.keep_stage_file {
-        staging::keep_copy(&staged, &file.target).map_err(failed)?;
+fn install(context: &Context, file: &mut StagedFile) -> Result<Option<String>, StepFailure> {
+    match file.failure.take() {
+        Some(failure) => Err(failure),
+        None => failure::at(Stage::Install, staging::install(context, file)),
     }
-    let how = install::install(&staged, &file.target).map_err(failed)?;
-    file.staged = None;
-    warnings.extend(staging::in_place_warning(context, how, file.dest()));
-    Ok(())
 }

@@ -76,8 +76,8 @@ pub struct Context {
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,
-    /// Sentences for the next report: what was put aside on the way.
-    sayings: Mutex<Vec<String>>,
+    /// Warnings for the next report: what was put aside on the way.
+    pending_warnings: Mutex<Vec<String>>,
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
     refusals: Mutex<transaction::Refusals>,
@@ -145,8 +145,14 @@ impl Context {
         }
     }
 
-    fn take_disproved(&self, group_id: &str) -> bool {
-        self.disproved.lock().is_ok_and(|mut disproved| disproved.remove(group_id))
+    fn is_disproved(&self, group_id: &str) -> bool {
+        self.disproved.lock().is_ok_and(|disproved| disproved.contains(group_id))
+    }
+
+    fn forget_disproof(&self, group_id: &str) {
+        if let Ok(mut disproved) = self.disproved.lock() {
+            disproved.remove(group_id);
+        }
     }
 
     /// Returns the nginx that these groups drive, each once; none while this process has yet to start it.
@@ -191,14 +197,14 @@ impl Context {
         self.namespace_refused.store(true, Ordering::Relaxed);
     }
 
-    fn say_next(&self, sentences: impl IntoIterator<Item = String>) {
-        if let Ok(mut sayings) = self.sayings.lock() {
-            sayings.extend(sentences);
+    fn warn_in_next_report(&self, warnings: impl IntoIterator<Item = String>) {
+        if let Ok(mut pending) = self.pending_warnings.lock() {
+            pending.extend(warnings);
         }
     }
 
-    fn take_sayings(&self) -> Vec<String> {
-        self.sayings.lock().map(|mut sayings| std::mem::take(&mut *sayings)).unwrap_or_default()
+    fn take_pending_warnings(&self) -> Vec<String> {
+        self.pending_warnings.lock().map(|mut pending| std::mem::take(&mut *pending)).unwrap_or_default()
     }
 
     /// Returns the warning the first time, then `None`.

@@ -141,7 +141,7 @@ mod tests {
         check(None, None, Some(("new", 0o640, 33)), false, FileAction::Prove);
         check(Some(0o644), None, Some(("new", 0o640, 33)), true, write(0o644, Some(33), Some(7)));
         check(None, Some(0), Some(("new", 0o640, 33)), true, write(0o640, Some(0), Some(7)));
-        // Who owns the file could else have a program of root made of the store's text.
+        // Anyone who can write to the folder could otherwise turn it into a set-uid root program.
         check(None, Some(0), Some(("old", 0o6755, 33)), true, write(0o755, Some(0), Some(7)));
         check(None, None, Some(("new", 0o1644, 33)), true, write(0o644, Some(33), Some(7)));
         check(Some(0o4755), None, Some(("new", 0o4755, 33)), true, FileAction::Keep);

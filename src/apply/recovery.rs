@@ -1,8 +1,10 @@
 //! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload. Never
 //! goes forward: the next pass renders and checks again.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::model::for_each::DestPattern;
 use crate::model::report::{Stage, StepFailure};
@@ -18,7 +20,10 @@ use super::{Context, exclusion, failure, plan};
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
     let (files, acted_on) = still_there(context, in_flight.files);
-    context.say_next(undo(&InFlight { files }, &acted_on)?);
+    let mut problems = Vec::new();
+    let undone = undo(&InFlight { files }, &acted_on, &mut problems);
+    context.warn_in_next_report(problems);
+    undone?;
     journal.in_flight = None;
     // The killed process may have reloaded already: the files that were just undone may be in use.
     journal.reload_owed = true;
@@ -48,7 +53,7 @@ fn still_there(context: &Context, files: Vec<InFlightFile>) -> (Vec<InFlightFile
                     ErrorKind::NotFound | ErrorKind::NotADirectory => "its folder is gone".to_owned(),
                     _ => failure::describe(&error),
                 };
-                context.say_next([format!(
+                context.warn_in_next_report([format!(
                     "`{}` of a transaction that was cut off could not be put back: {why}",
                     file.target.display()
                 )]);
@@ -63,14 +68,20 @@ fn still_there(context: &Context, files: Vec<InFlightFile>) -> (Vec<InFlightFile
 }
 
 /// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed
-/// since, stay as they are. Returns sentences about files that could not be put back.
-pub fn undo(in_flight: &InFlight, entries: &[ActedOn]) -> Result<Vec<String>, FileError> {
-    let mut problems = Vec::new();
+/// since, stay as they are. Adds sentences about files that cannot be put back.
+///
+/// # Errors
+/// The first one of a file; all others have been put back nevertheless.
+pub fn undo(in_flight: &InFlight, entries: &[ActedOn], problems: &mut Vec<String>) -> Result<(), FileError> {
+    let mut done = Ok(());
     for (file, ActedOn { target, backup }) in in_flight.files.iter().zip(entries) {
-        problems.extend(undo_file(file, target, backup.as_ref())?);
-        target.folder().sync()?;
+        let undone = undo_file(file, target, backup.as_ref()).and_then(|problem| {
+            problems.extend(problem);
+            target.folder().sync()
+        });
+        done = done.and(undone);
     }
-    Ok(problems)
+    done
 }
 
 fn undo_file(file: &InFlightFile, target: &FileEntry, backup: Option<&FileEntry>) -> Result<Option<String>, FileError> {
@@ -144,30 +155,71 @@ pub async fn recover_all<'a>(
             Err(error) => recovered.failures.push(failure::of_file(Stage::Restore, &error)),
         }
     }
-    let journals: Vec<PathBuf> = context.settings.state_folder.as_deref().map(journal::paths).unwrap_or_default();
-    stage::remove_leftovers(journals.iter().map(PathBuf::as_path));
     let mut backups = stage::remove_leftovers(targets);
+    for folder in
+        context.settings.state_folder.iter().flat_map(|folder| FOLDERS_WITH_LEFTOVERS.map(|name| folder.join(name)))
+    {
+        backups.extend(stage::remove_leftovers_like(&folder, |_| true));
+    }
     for pattern in patterns {
         backups.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
     }
+    let needed = context.settings.state_folder.as_deref().map(|folder| needed_backups(context, folder));
     for lost in backups {
-        let done = heal_without_journal(context, &lost, &mut recovered.groups);
+        let done = match &needed {
+            Some(needed) => remove_unless_needed(context, &lost, needed.as_ref()),
+            None => heal_without_journal(context, &lost, &mut recovered.groups),
+        };
         recovered.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
     }
-    recovered.warnings = context.take_sayings();
+    recovered.warnings = context.take_pending_warnings();
     recovered
 }
 
-/// With a journal, everything is undone by now. Without a journal, a backup is the only trace of a transaction that was cut off: it
-/// goes back, and the file has to be proven again. If others may write to the folder, anybody may have put it there.
-fn heal_without_journal(context: &Context, lost: &LostBackup, groups: &mut Vec<String>) -> Result<(), FileError> {
-    if context.settings.state_folder.is_some() {
-        return lost.backup.remove();
+/// Folders of the state folder in which a killed process may have left files.
+const FOLDERS_WITH_LEFTOVERS: [&str; 3] = ["groups", "live", "scratch"];
+
+/// Returns the names of the backups that a transaction needs which could not be undone; `None` if any backup may be one, because a
+/// journal could not be read.
+fn needed_backups(context: &Context, state_folder: &Path) -> Option<HashSet<OsString>> {
+    if journal::was_moved_aside(state_folder) {
+        return None;
     }
+    let mut needed = HashSet::new();
+    for id in journal::known_groups(state_folder) {
+        let files = journal::peek(context, &id)?.in_flight.unwrap_or_default().files;
+        needed.extend(files.iter().filter_map(|file| Some(file.backup.as_ref()?.file_name()?.to_owned())));
+    }
+    Some(needed)
+}
+
+/// With a journal, everything that could be undone has been by now.
+fn remove_unless_needed(
+    context: &Context,
+    LostBackup { backup, .. }: &LostBackup,
+    needed: Option<&HashSet<OsString>>,
+) -> Result<(), FileError> {
+    match needed {
+        Some(needed) if needed.contains(backup.name()) => Ok(()),
+        Some(_) => backup.remove(),
+        None => {
+            context.warn_in_next_report([format!(
+                "`{}` is kept: it may be what a file was before a transaction that was cut off and whose journal cannot be read \
+                 (hint: when you no longer need it, remove it and the `.unreadable` journal)",
+                backup.path().display()
+            )]);
+            Ok(())
+        }
+    }
+}
+
+/// Without a journal, a backup is the only trace of a transaction that was cut off: it goes back, and the file has to be proven again.
+/// If others may write to the folder, anybody may have put it there.
+fn heal_without_journal(context: &Context, lost: &LostBackup, groups: &mut Vec<String>) -> Result<(), FileError> {
     let target = lost.target.path();
     context.doubt(&target);
     if lost.backup.folder().others_may_change()? {
-        context.say_next([format!(
+        context.warn_in_next_report([format!(
             "`{}` looks like the previous content of `{}`, but stays where it is: other users may write to that folder",
             lost.backup.path().display(),
             target.display()

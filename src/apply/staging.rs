@@ -34,12 +34,21 @@ pub struct StagedFile {
     pub(super) existed: bool,
     /// What changes, for people.
     pub(super) difference: Option<Difference>,
+    /// Why it could not be put in its place.
+    pub(super) failure: Option<StepFailure>,
 }
 
 impl StagedFile {
     /// Returns whether the file on disk changes.
     pub(super) fn differs(&self) -> bool {
         self.staged.is_some() || self.action == FileAction::Remove
+    }
+
+    /// Keeps the failure of a step at this file, and returns it.
+    pub(super) fn note(&mut self, at: Stage, result: Result<(), FileError>) -> Result<(), StepFailure> {
+        let done = failure::at(at, result);
+        self.failure = self.failure.take().or_else(|| done.clone().err());
+        done
     }
 
     /// Returns the destination as the resource names it.
@@ -77,7 +86,7 @@ pub(super) fn stage(
     let old = on_disk.as_ref().map(|on_disk| on_disk.bytes.as_slice());
     let is_shown = staged.is_some() && !context.settings.onetime && !resource.target.is_secret;
     let difference = is_shown.then(|| Difference::between(old, &rendered.bytes));
-    Ok(StagedFile { resource, target, staged, action, hash, existed: old.is_some(), difference })
+    Ok(StagedFile { resource, target, staged, action, hash, existed: old.is_some(), difference, failure: None })
 }
 
 /// Returns the numeric owner and group of a resource.
@@ -112,11 +121,11 @@ pub(super) fn refuse_foreign(
     journal: Option<&Journal>,
 ) -> Result<(), StepFailure> {
     let resource = &rendered.resource;
-    let is_asked = resource.id.item.is_some() && !resource.target.adopt_existing;
+    let must_be_ours = resource.id.item.is_some() && !resource.target.adopt_existing;
     let is_other = on_disk.is_some_and(|found| found.bytes != *rendered.bytes);
     let is_known =
         || journal.is_some_and(|journal| journal.has(&resource.dest)) || journal::knows_path(context, &resource.dest);
-    if !is_asked || !is_other || is_known() {
+    if !must_be_ours || !is_other || is_known() {
         return Ok(());
     }
     let message = format!(
@@ -180,8 +189,19 @@ pub(super) fn scratch(context: &Context) -> Result<Arc<Folder>, FileError> {
     Ok(Arc::new(folder))
 }
 
+/// Puts a staged file in its place. Returns what people should know about that.
+pub(super) fn install(context: &Context, file: &mut StagedFile) -> Result<Option<String>, FileError> {
+    let Some(staged) = &file.staged else { return Ok(None) };
+    if context.settings.keep_stage_file {
+        keep_copy(staged, &file.target)?;
+    }
+    let how = install::install(staged, &file.target)?;
+    file.staged = None;
+    Ok(in_place_warning(context, how, file.dest()))
+}
+
 /// Leaves a copy of what was staged as `.NAME.staged` beside the destination, replacing the last one.
-pub(super) fn keep_copy(staged: &FileEntry, target: &FileEntry) -> Result<(), FileError> {
+fn keep_copy(staged: &FileEntry, target: &FileEntry) -> Result<(), FileError> {
     let kept = target.folder().entry(format!(".{}.staged", target.name().to_string_lossy()));
     kept.remove()?;
     stage::copy_with_attributes(staged, &kept)
@@ -197,7 +217,7 @@ pub(super) fn discard(context: &Context, staged: &FileEntry) {
     }
 }
 
-pub(super) fn in_place_warning(context: &Context, how: Installed, dest: &Path) -> Option<String> {
+fn in_place_warning(context: &Context, how: Installed, dest: &Path) -> Option<String> {
     match how {
         Installed::Renamed => None,
         Installed::InPlace => context.once(format!(

@@ -12,7 +12,7 @@ use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::{InstanceId, Verify};
 use crate::world::fs::entry::{FileEntry, Folders};
-use crate::world::fs::{self, FileError, install, stage};
+use crate::world::fs::{self, FileError, stage};
 
 use super::Context;
 use super::exclusion::{self, TransactionLocks};
@@ -27,6 +27,7 @@ use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
 use super::unread;
 
+mod blocked;
 mod check;
 mod live;
 mod reload;
@@ -91,10 +92,25 @@ pub async fn run(context: &Context, request: Request) -> Report {
     turns::run(context, request).await
 }
 
-/// Runs one transaction. If a check can only judge the live tree and refuses a group, further transactions find out which of its
-/// files it refuses, and the others go live.
-async fn attempt(context: &Context, request: Request) -> Report {
-    let report = run_one(context, request.clone()).await;
+/// Runs one transaction, and once more without each file that cannot be put in its place. If a check can only judge the live tree and
+/// refuses a group, further transactions find out which of its files it refuses, and the others go live.
+async fn attempt(context: &Context, mut request: Request) -> Report {
+    let mut patience = Patience::new(Arc::clone(&request.change_waits));
+    let mut report = run_one(context, request.clone()).await;
+    loop {
+        let blocked = blocked::blocked(&report, &request);
+        if blocked.is_empty() || !patience.is_left() {
+            break;
+        }
+        blocked::leave_out(context, &mut request, blocked);
+        let next = run_one(context, request.clone()).await;
+        report = Report {
+            warnings: [report.warnings, next.warnings].concat(),
+            commands: [report.commands, next.commands].concat(),
+            elapsed: report.elapsed + next.elapsed,
+            ..next
+        };
+    }
     match &report.outcome {
         Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {
             live::isolate(context, request, report).await
@@ -145,7 +161,6 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let patience = Patience::new(change_waits);
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
-    let is_disproved = context.take_disproved(&group.id);
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
@@ -153,7 +168,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             return Begun::Ended(Box::new(Report { outcome, elapsed: patience.elapsed(), ..report }));
         }
     };
-    report.warnings.extend(context.take_sayings());
+    report.warnings.extend(context.take_pending_warnings());
     let mut files = Vec::new();
     let mut folders = Folders::default();
     for rendered in rendered {
@@ -167,7 +182,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
-    journal.reload_owed |= is_disproved;
+    journal.reload_owed |= context.is_disproved(&group.id);
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         report.warnings.extend(meet_nginx(context, &group, &files).await);
@@ -262,14 +277,15 @@ fn named(files: &mut [StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>, BTreeMap<Path
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
 fn record_fleet_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
-    let mut news = false;
+    let mut has_changed = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
         if file.resource.id.item.is_some() {
-            news |= journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
+            has_changed |=
+                journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
             journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
         }
     }
-    news
+    has_changed
 }
 
 fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> CheckKind {
@@ -289,18 +305,18 @@ impl Transaction {
             Step::CheckStaged(asked) => asked.answer(self.check_staged(context).await),
             Step::CheckFuture(asked) => asked.answer(self.check_future(context).await),
             Step::CheckLive(asked) => asked.answer(self.check_live(context).await),
-            Step::Record(asked) => asked.answer(done(Stage::Record, self.record(context))),
-            Step::Install(asked) => asked.answer(done(Stage::Install, self.install(context))),
+            Step::Record(asked) => asked.answer(self.record(context)),
+            Step::Install(asked) => asked.answer(self.install(context)),
             Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
             Step::Restore(asked) => {
-                let undone = recovery::undo(&self.in_flight, &self.acted_on);
-                asked.answer(done(Stage::Restore, undone.map(|problems| self.report.warnings.extend(problems))))
+                let undone = recovery::undo(&self.in_flight, &self.acted_on, &mut self.report.warnings);
+                asked.answer(failure::at(Stage::Restore, undone))
             }
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
             Step::Commit(asked) => {
                 let committed = self.commit(context, asked.reload_owed());
-                asked.answer(done(Stage::Commit, committed))
+                asked.answer(failure::at(Stage::Commit, committed))
             }
         }
     }
@@ -310,14 +326,24 @@ impl Transaction {
     }
 
     /// Makes the staged files durable, backs up what they replace and writes the plan into the journal.
-    fn record(&mut self, context: &Context) -> Result<(), FileError> {
+    fn record(&mut self, context: &Context) -> Done {
         if !self.files.iter().any(StagedFile::differs) {
             return Ok(());
         }
-        let staged: Vec<&FileEntry> = self.files.iter().filter_map(|file| file.staged.as_ref()).collect();
-        stage::sync_files(&staged)?;
-        for file in self.files.iter().filter(|file| file.differs()) {
-            let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
+        let mut done = Ok(());
+        let synced = stage::sync_files(self.files.iter().filter_map(|file| file.staged.as_ref()));
+        let staged = self.files.iter_mut().filter(|file| file.staged.is_some());
+        for (file, synced) in staged.zip(synced) {
+            done = done.and(file.note(Stage::Record, synced));
+        }
+        for file in self.files.iter_mut().filter(|file| file.differs()) {
+            let backup = match file.existed.then(|| staging::back_up(context, &file.target)).transpose() {
+                Ok(backup) => backup,
+                Err(error) => {
+                    done = done.and(file.note(Stage::Record, Err(error)));
+                    continue;
+                }
+            };
             let target = file.target.path();
             self.in_flight.files.push(InFlightFile {
                 in_place: fs::is_mount_point(&target),
@@ -328,23 +354,22 @@ impl Transaction {
             });
             self.acted_on.push(ActedOn { target: file.target.clone(), backup });
         }
+        done?;
         self.journal.in_flight = Some(self.in_flight.clone());
-        journal::save(context, &self.group.id, &self.journal)
+        failure::at(Stage::Record, journal::save(context, &self.group.id, &self.journal))
     }
 
-    fn install(&mut self, context: &Context) -> Result<(), FileError> {
-        for file in &mut self.files {
-            let Some(staged) = file.staged.take() else { continue };
-            if context.settings.keep_stage_file {
-                staging::keep_copy(&staged, &file.target)?;
-            }
-            let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
-            self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
+    fn install(&mut self, context: &Context) -> Done {
+        let is_gone = |file: &&mut StagedFile| file.action == FileAction::Remove;
+        let (gone, new): (Vec<&mut StagedFile>, Vec<&mut StagedFile>) = self.files.iter_mut().partition(is_gone);
+        for file in new {
+            let installed = staging::install(context, file).map(|warning| self.report.warnings.extend(warning));
+            file.note(Stage::Install, installed)?;
         }
-        for file in self.files.iter().filter(|file| file.action == FileAction::Remove) {
-            file.target.remove()?;
+        for file in gone {
+            file.note(Stage::Install, file.target.remove())?;
         }
-        staging::sync_folders(self.acted_on.iter().map(|file| &file.target))
+        failure::at(Stage::Install, staging::sync_folders(self.acted_on.iter().map(|file| &file.target)))
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
@@ -362,6 +387,8 @@ impl Transaction {
         self.journal.files.retain(|dest, _| known.contains(dest));
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
+        // From now on the journal says whether it is owed.
+        context.forget_disproof(&self.group.id);
         journal::save(context, &self.group.id, &self.journal)
     }
 
@@ -386,13 +413,21 @@ impl Transaction {
         }
         if matches!(&outcome, Outcome::Rejected(_) | Outcome::RolledBack { reload_old: None, .. }) {
             // What was refused is a change: the other members are as they were.
-            let changed: BTreeSet<&str> = self
-                .files
-                .iter()
-                .filter(|file| file.action != FileAction::Keep)
-                .map(|file| &**file.resource.name())
-                .collect();
-            report.resources.retain(|name| changed.contains(&**name));
+            let (kept, changed): (Vec<&StagedFile>, Vec<&StagedFile>) =
+                self.files.iter().partition(|file| file.action == FileAction::Keep);
+            let blocked = changed.iter().filter_map(|file| Some((file.resource.id.clone(), file.failure.clone()?)));
+            let blocked: Vec<(InstanceId, StepFailure)> = blocked.collect();
+            if blocked.len() < changed.len() {
+                report.dropped.extend(blocked);
+            }
+            let changed: BTreeSet<&str> = changed.into_iter().map(|file| &**file.resource.name()).collect();
+            let (concerned, others): (Vec<Arc<str>>, Vec<Arc<str>>) =
+                report.resources.into_iter().partition(|name| changed.contains(&**name));
+            report.resources = concerned;
+            if !(self.journal.reload_owed && self.group.reload.is_some()) {
+                let kept = kept.into_iter().map(|file| file.resource.id.clone());
+                report.in_place = others.iter().map(InstanceId::whole).chain(kept).collect();
+            }
         }
         let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
         if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
@@ -405,8 +440,4 @@ impl Transaction {
         report.elapsed = self.patience.elapsed();
         report
     }
-}
-
-fn done(at: Stage, result: Result<(), FileError>) -> Done {
-    result.map_err(|error| failure::of_file(at, &error))
 }

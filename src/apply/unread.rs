@@ -1,5 +1,5 @@
 //! Finds files that their group calls nginx's and that nginx never reads: no check and no reload notices. Looks at each file once,
-//! again when conf.d was read again, and again and again at one that nginx does not read. Reads nginx's files through `world`, and changes nothing.
+//! again when conf.d was read again, and keeps looking at those that nginx does not read. Reads nginx's files through `world`, and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -201,6 +201,8 @@ pub struct Report {
     pub revision: Revision,
     /// The outcome.
     pub outcome: Outcome,
+    /// Members that a failure of the others does not concern: their files were up to date before it.
+    pub in_place: Vec<InstanceId>,
     /// Destinations with new content (in a preview: those that would get it).
     pub files: Vec<PathBuf>,
     /// What changes in those files, by destination; not in those of a secret resource.
@@ -248,6 +250,7 @@ impl Report {
             resources: Vec::new(),
             revision,
             outcome: Outcome::Unchanged,
+            in_place: Vec::new(),
             files: Vec::new(),
             differences: BTreeMap::new(),
             removed: Vec::new(),
@@ -261,10 +264,25 @@ impl Report {
         }
     }
 
+    /// Returns the members that are live although the outcome is not final; none while nobody knows what serves.
+    pub fn live_beside_failure(&self) -> &[InstanceId] {
+        match self.outcome {
+            Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. } => &[],
+            _ => &self.in_place,
+        }
+    }
+
+    /// Returns whether everything that was rendered of the resource with this name is live.
+    pub fn is_in_place(&self, resource: &str) -> bool {
+        let is_concerned = || self.resources.iter().any(|name| **name == *resource);
+        let is_live = || self.live_beside_failure().iter().any(|id| *id.resource == *resource);
+        self.outcome.is_final() || is_live() && !is_concerned()
+    }
+
     /// Returns whether everything of the resource with this name is live.
     pub fn has_taken(&self, resource: &str) -> bool {
         let is_other = |id: &InstanceId| *id.resource != *resource;
-        self.outcome.is_final()
+        self.is_in_place(resource)
             && self.dropped.iter().all(|(id, _)| is_other(id))
             && self.held.iter().all(|(id, _)| is_other(id))
     }

@@ -19,27 +19,27 @@ use crate::support::temp_dir;
 use crate::support::template::table;
 
 /// A folder with state, destinations and a log of the commands that ran.
-struct Place {
+pub(crate) struct Place {
     dir: tempfile::TempDir,
     onetime: bool,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(crate) fn new() -> Place {
         let place = Place { dir: temp_dir(), onetime: false };
         std::fs::create_dir(place.path("out")).unwrap();
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().canonicalize().unwrap().join(name)
     }
 
-    fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         Context::new(Settings { state_folder: Some(self.path("state")), onetime: self.onetime, ..Settings::default() })
     }
 
-    fn resource(&self, name: &str, check: Option<&str>, reload: Option<&str>) -> Resource {
+    pub(crate) fn resource(&self, name: &str, check: Option<&str>, reload: Option<&str>) -> Resource {
         let mut table = table(format!("{name}.tera"), self.path("out").join(name).display()).set("escape", "none");
         for (field, command) in [("check_cmd", check), ("reload_cmd", reload)] {
             if let Some(command) = command {
@@ -49,22 +49,22 @@ impl Place {
         table.keys(&["/v"]).resource(&format!("{name}.toml"))
     }
 
-    fn read(&self, name: &str) -> Option<String> {
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.path("out").join(name)).ok()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
     /// A command that writes `word` to the log.
-    fn note(&self, word: &str) -> String {
+    pub(crate) fn note(&self, word: &str) -> String {
         format!("echo {word} >> {}", self.path("log").display())
     }
 
     /// Everything in the destination folder that is not a destination.
-    fn litter(&self) -> Vec<String> {
+    pub(crate) fn litter(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.path("out"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -75,7 +75,7 @@ impl Place {
     }
 }
 
-fn request(resources: &[Resource], texts: &[&str]) -> Request {
+pub(crate) fn request(resources: &[Resource], texts: &[&str]) -> Request {
     let resources: Vec<Arc<Resource>> = resources.iter().cloned().map(Arc::new).collect();
     let groups = group::form(&resources);
     assert_eq!(groups.len(), 1, "one group wanted");
@@ -94,11 +94,11 @@ fn request(resources: &[Resource], texts: &[&str]) -> Request {
     }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn apply(place: &Place, resources: &[Resource], texts: &[&str]) -> Report {
+pub(crate) fn apply(place: &Place, resources: &[Resource], texts: &[&str]) -> Report {
     block_on(transaction::run(&place.context(), request(resources, texts)))
 }
 
@@ -253,7 +253,11 @@ fn a_kill_at_any_step_is_undone_at_the_next_start() {
 
 /// A request for a resource with `for_each`: these names, each with this text.
 fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
-    let mut parent = place.resource("sites", Some("grep -q . {{.src}}"), Some(&place.note("reload")));
+    names_request_with(place, names, text, "grep -q . {{.src}}")
+}
+
+pub(crate) fn names_request_with(place: &Place, names: &[&str], text: &str, check: &str) -> Request {
+    let mut parent = place.resource("sites", Some(check), Some(&place.note("reload")));
     let source = NameSource::parse("/sites/*").unwrap();
     let dest = DestPattern::new(place.path("out"), vec![String::new(), ".conf".to_owned()]).unwrap();
     parent.for_each = Some(ForEach::new(source, dest.clone()));
@@ -321,22 +325,28 @@ fn a_kill_at_any_step_of_a_removal_is_undone_at_the_next_start() {
     assert!(steps_seen >= 15, "{steps_seen}");
 }
 
+/// The pid of a process that has ended.
+pub(crate) fn dead_pid() -> u32 {
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    dead.id()
+}
+
 #[test]
 fn leftovers_beside_files_of_a_pattern_are_found() {
     let place = Place::new();
-    let mut dead = std::process::Command::new("true").spawn().unwrap();
-    dead.wait().unwrap();
+    let dead = dead_pid();
     let leave = |name: &str| std::fs::write(place.path("out").join(name), "x").unwrap();
     for name in ["site-a.conf", "other.conf"] {
-        leave(&format!(".{name}.upstreamd-stage-{}-0", dead.id()));
+        leave(&format!(".{name}.upstreamd-stage-{dead}-0"));
     }
-    leave(&format!(".site-b.conf.upstreamd-backup-{}-0", dead.id()));
+    leave(&format!(".site-b.conf.upstreamd-backup-{dead}-0"));
     let dest = DestPattern::new(place.path("out"), vec!["site-".to_owned(), ".conf".to_owned()]).unwrap();
     // Without a state folder a backup is all that is known of a transaction that was cut off.
     let context = Context::new(Settings::default());
     let healed = block_on(recovery::recover_all(&context, [], [&dest]));
     assert_eq!((healed.failures.len(), healed.groups.len()), (0, 1), "{healed:?}");
-    assert_eq!(place.litter(), [format!(".other.conf.upstreamd-stage-{}-0", dead.id())]);
+    assert_eq!(place.litter(), [format!(".other.conf.upstreamd-stage-{dead}-0")]);
     assert_eq!(place.read("site-b.conf").as_deref(), Some("x"));
 }
 
@@ -344,17 +354,14 @@ fn leftovers_beside_files_of_a_pattern_are_found() {
 fn leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay() {
     let place = Place::new();
     let target = place.path("out").join("a");
-    let mut dead = std::process::Command::new("true").spawn().unwrap();
-    dead.wait().unwrap();
-    for pid in [dead.id(), std::process::id()] {
+    let living = std::os::unix::process::parent_id();
+    // Nothing is staged yet: in a container an earlier process had our pid.
+    for pid in [dead_pid(), std::process::id(), living] {
         std::fs::write(place.path("out").join(format!(".a.upstreamd-stage-{pid}-0")), "x").unwrap();
     }
     std::fs::write(place.path("out").join(".b.upstreamd-stage-1-0"), "x").unwrap();
     upstreamd::world::fs::stage::remove_leftovers([target.as_path()]);
-    assert_eq!(
-        place.litter(),
-        [format!(".a.upstreamd-stage-{}-0", std::process::id()), ".b.upstreamd-stage-1-0".into()]
-    );
+    assert_eq!(place.litter(), [format!(".a.upstreamd-stage-{living}-0"), ".b.upstreamd-stage-1-0".into()]);
 }
 
 #[test]

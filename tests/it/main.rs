@@ -5,6 +5,7 @@
 mod announce;
 mod apply;
 mod backends;
+mod beside;
 mod broken;
 mod classic;
 mod cli;

@@ -385,6 +385,37 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
 }
 
 #[test]
+fn a_receipt_goes_on_while_another_of_the_group_is_refused() {
+    let etcd = Etcd::start();
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    // Whatever the value is, the file of `same` stays the same.
+    for (name, text) in [("other", "{{ getv(key=\"/other/x\") }}"), ("same", "{% set x = getv(key=\"/same/x\") %}same")]
+    {
+        etcd.put(&format!("/{name}/x"), "good");
+        sandbox.template(&format!("{name}.tera"), text);
+        let lines = table(format!("{name}.tera"), sandbox.text_path(&format!("out/{name}")));
+        let lines =
+            lines.keys(&[&format!("/{name}")]).set("check_cmd", "! grep -q bad {{.src}}").set("reload_cmd", "true");
+        sandbox.resource(name, &lines);
+    }
+    let _agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    etcd.put("/other/x", "bad");
+    let refused = stored(&etcd, "/other/x").unwrap().mod_revision;
+    wait_receipt(&etcd, "a", "refused", |receipt| receipt.resources[0].seen == refused);
+    // Alone, and rendered together with the one that is refused.
+    for put_other in [false, true] {
+        etcd.put("/same/x", if put_other { "2" } else { "1" });
+        let revision = stored(&etcd, "/same/x").unwrap().mod_revision;
+        if put_other {
+            etcd.put("/other/x", "bad too");
+        }
+        let receipt = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[1].applied >= Some(revision));
+        assert!(receipt.resources[0].applied < Some(refused), "{receipt:?}");
+    }
+}
+
+#[test]
 fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
     let mut etcd = Etcd::start();
     etcd.put("/v/x", "one");

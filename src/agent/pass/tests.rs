@@ -179,11 +179,16 @@ impl Walk {
         self.desk.take_event(0, changes, self.now);
     }
 
-    /// A pass that ends so. Returns what it has found.
-    fn findings(&mut self, outcome: Outcome, writes: bool) -> Findings {
+    fn prepared(&mut self) -> Pass {
         self.now = self.desk.wake_at().unwrap().max(self.now);
         let [mut pass] = self.desk.hand_out(self.now).try_into().ok().unwrap();
         pass.prepare();
+        pass
+    }
+
+    /// A pass that ends so. Returns what it has found.
+    fn findings(&mut self, outcome: Outcome, writes: bool) -> Findings {
+        let pass = self.prepared();
         let rendered = pass.work.rendered.iter().filter(|_| writes);
         let files = rendered.map(|rendered| rendered.resource.dest.clone()).collect();
         let resources = pass.group.resources.iter().map(|resource| Arc::clone(resource.name())).collect();
@@ -269,4 +274,28 @@ fn the_lists_of_a_resource_are_those_of_its_files_now() {
     assert_eq!(lists(&walk.findings(failed, false)), [""; 0], "all files are as they were");
     let found = walk.findings(Outcome::Applied, true);
     assert_eq!(lists(&found), ["each.toml[y] 1", "web.toml none"], "a name is gone, and a template lists none");
+}
+
+#[test]
+fn what_is_live_beside_a_failure_counts_and_what_is_not_is_tried_again() {
+    let failure = || StepFailure::new(Stage::Reload, "no");
+    let undone = |reload_old: Option<StepFailure>| Outcome::RolledBack { cause: failure(), reload_old };
+    let check = |outcome: Outcome, live: &[&str], again: &[&str]| {
+        let mut walk = Walk::new(&[("/web/a", "10.0.0.1:80"), ("/each/x/1", "10.0.0.3:80")]);
+        let mut pass = walk.prepared();
+        pass.tried = ["web.toml", "each.toml"].map(Arc::from).into();
+        let resources = vec!["each.toml".into()];
+        let in_place = vec!["web.toml".into()];
+        let Returned { findings, .. } =
+            pass.end(Report { resources, in_place, outcome: outcome.clone(), ..Report::unchanged(Revision(1)) });
+        let names = |names: Vec<&Arc<str>>| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(findings.live.keys().collect()), live, "{outcome:?}");
+        assert_eq!(names(findings.removed.keys().collect()), live, "{outcome:?}");
+        assert_eq!(names(findings.again.iter().collect()), again, "{outcome:?}");
+    };
+    for outcome in [Outcome::Rejected(failure()), undone(None)] {
+        check(outcome, &["web.toml"], &["each.toml"]);
+    }
+    // Nobody knows what serves now.
+    check(undone(Some(failure())), &[], &["each.toml", "web.toml"]);
 }

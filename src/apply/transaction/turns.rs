@@ -22,7 +22,7 @@ const MIN_TRIALS: usize = 16;
 const SEARCH_TIME: Duration = Duration::from_secs(3);
 /// Checks that a search may take in any case while a change waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
-/// Files that no check has come to yet, of which so many are tried together, to begin with: what is tried is written to disk first.
+/// How many files that no check has reached are tried together at first; each is written to disk before it is tried.
 pub(super) const FIRST_PORTION: usize = 256;
 /// Least number of them.
 const MIN_PORTION: usize = 16;
@@ -115,11 +115,13 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     let mut report = remembered(context, &first).await;
     let left_out = later.into_iter().map(|(rendered, failure)| (rendered.resource.id.clone(), failure));
     report.dropped.extend(left_out);
-    let names: Vec<InstanceId> = second.iter().map(|rendered| rendered.resource.id.clone()).collect();
+    let ids = |files: &[Rendered]| files.iter().map(|rendered| rendered.resource.id.clone()).collect::<Vec<_>>();
+    let (firsts, names) = (ids(&first.rendered), ids(&second));
     if second.is_empty() || !report.outcome.is_final() {
         report.dropped.extend(names.into_iter().map(|name| (name, StepFailure::undecided())));
         return report;
     }
+    report.in_place = first.fleets.iter().map(|fleet| fleet.resource.id.clone()).chain(firsts).collect();
     let group_id = request.group.id.clone();
     let next = remembered(context, &Request { rendered: second, dropped: Vec::new(), ..request }).await;
     if let Some(group) = context.refusals.lock().ok().as_mut().and_then(|refusals| refusals.get_mut(&group_id)) {
@@ -132,9 +134,9 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
 fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
     let is_live = first.outcome == Outcome::Applied;
     let outcome = match second.outcome {
-        // The first one is live, whatever the check says of the second.
+        // The first one is live, whatever is wrong with the second.
         Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None }
-            if is_live && cause.at == Stage::Check =>
+            if is_live && (cause.at == Stage::Check || is_of_one_file(&cause)) =>
         {
             let dropped: Vec<_> = names.into_iter().map(|name| (name, cause.clone())).collect();
             return Report { dropped: [first.dropped, dropped].concat(), ..first };
@@ -148,6 +150,7 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
     Report {
         resources,
         outcome,
+        in_place: [first.in_place, second.in_place].concat(),
         files: [first.files, second.files].concat(),
         differences: first.differences.into_iter().chain(second.differences).collect(),
         removed: [first.removed, second.removed].concat(),
@@ -245,7 +248,8 @@ impl GroupRefusals {
 
     /// Returns what the journal has to say, if that has changed.
     fn take_changes(&mut self) -> Option<BTreeMap<PathBuf, String>> {
-        let decided = self.known.iter().filter(|(_, refusal)| !refusal.failure.is_undecided());
+        let is_refused = |failure: &StepFailure| failure.at == Stage::Check && !failure.is_undecided();
+        let decided = self.known.iter().filter(|(_, refusal)| is_refused(&refusal.failure));
         let refused: BTreeMap<PathBuf, String> =
             decided.map(|(dest, refusal)| (dest.clone(), refusal.hash.clone())).collect();
         (refused != self.written).then(|| {
@@ -255,7 +259,12 @@ impl GroupRefusals {
     }
 }
 
-/// Remembers that the check has refused a file, or has not come to it.
+/// Returns whether a step failed at one file, which does not have to hold up the others.
+pub(super) fn is_of_one_file(failure: &StepFailure) -> bool {
+    matches!(failure.at, Stage::Record | Stage::Install)
+}
+
+/// Remembers that the check has refused a file, or has not come to it, or that it could not be put in its place.
 pub(super) fn remember(context: &Context, group_id: &str, resource: &Resource, hash: String, failure: &StepFailure) {
     if let Ok(mut refusals) = context.refusals.lock() {
         let refusal = RefusedFile { resource: Arc::clone(resource.name()), hash, failure: failure.clone() };

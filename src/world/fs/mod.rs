@@ -59,8 +59,8 @@ pub struct OnDisk {
 }
 
 impl OnDisk {
-    /// Returns the permission bits that the next file may have from this one, without set-uid, set-gid and sticky: who can write to
-    /// the folder could else make a program of root.
+    /// Returns the permission bits that the next file may have from this one, without set-uid, set-gid and sticky: anyone who can
+    /// write to the folder could otherwise turn it into a set-uid root program.
     pub fn carried_mode(&self) -> u32 {
         self.mode & 0o777
     }

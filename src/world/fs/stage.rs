@@ -100,25 +100,34 @@ pub(super) fn apply_attributes(file: &File, path: &Path, attributes: Attributes)
     file.set_permissions(Permissions::from_mode(attributes.mode)).context("set the mode of", path)
 }
 
-/// Makes these files' contents durable: one by one, or with one syncfs per file system if there are many.
-pub fn sync_files(entries: &[&FileEntry]) -> Result<(), FileError> {
-    let open = |entry: &FileEntry| match entry.open(OFlag::O_RDONLY)? {
-        Some((file, _)) => Ok(file),
-        None => Err(io::Error::from(io::ErrorKind::NotFound)).context("sync", &entry.path()),
-    };
+/// Makes these files' contents durable: one by one, or with one syncfs per file system if there are many. Returns the result of each,
+/// in order.
+pub fn sync_files<'a>(entries: impl Iterator<Item = &'a FileEntry>) -> Vec<Result<(), FileError>> {
+    let entries: Vec<&FileEntry> = entries.collect();
+    if entries.len() >= MANY && sync_file_systems(&entries).is_ok() {
+        return entries.iter().map(|_| Ok(())).collect();
+    }
+    let sync = |entry: &&FileEntry| open_staged(entry)?.sync_all().context("sync", &entry.path());
+    entries.iter().map(sync).collect()
+}
+
+fn sync_file_systems(entries: &[&FileEntry]) -> Result<(), FileError> {
     let mut synced = BTreeSet::new();
     for entry in entries {
-        let file = open(entry)?;
-        if entries.len() < MANY {
-            file.sync_all().context("sync", &entry.path())?;
-            continue;
-        }
+        let file = open_staged(entry)?;
         let device = file.metadata().context("look at", &entry.path())?.dev();
         if synced.insert(device) {
             nix::unistd::syncfs(&file).context("sync the file system of", &entry.path())?;
         }
     }
     Ok(())
+}
+
+fn open_staged(entry: &FileEntry) -> Result<File, FileError> {
+    match entry.open(OFlag::O_RDONLY)? {
+        Some((file, _)) => Ok(file),
+        None => Err(io::Error::from(io::ErrorKind::NotFound)).context("sync", &entry.path()),
+    }
 }
 
 /// Creates a hard link in `folder` to `target`'s present file, so that it can be restored exactly; copies it if links are
@@ -168,7 +177,8 @@ pub struct LostBackup {
     pub target: FileEntry,
 }
 
-/// Removes stage files that dead processes left beside these targets. Returns the backups that they left.
+/// Removes stage files that dead processes left beside these targets. Returns the backups that they left. Called before this process
+/// stages anything: files with its pid are those of an earlier process, as in a container, where every start has the same.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
     let mut folders = Folders::default();
     let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, FileEntry>)> = BTreeMap::new();
@@ -213,7 +223,7 @@ fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, FileEntry>) -> Opt
     let (prefix, rest) = name.split_at(end);
     let found = prefixes.get_key_value(prefix)?;
     let pid: u32 = rest.split('-').next()?.parse().ok()?;
-    let is_dead = pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists();
+    let is_dead = pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
     is_dead.then_some(found)
 }
 
@@ -230,4 +240,23 @@ fn fresh_name(target: &FileEntry, mark: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{}{}-{count}", name_prefix(target, mark), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_that_cannot_be_synced_is_named_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        for n_files in [2, 2 * MANY] {
+            let paths: Vec<PathBuf> = (0..n_files).map(|file| folder.path().join(file.to_string())).collect();
+            paths.iter().for_each(|path| std::fs::write(path, "x").unwrap());
+            let entries: Vec<FileEntry> = paths.iter().map(|path| FileEntry::find(path).unwrap()).collect();
+            std::fs::remove_file(&paths[1]).unwrap();
+            let synced = sync_files(entries.iter());
+            let failed: Vec<&Path> = synced.iter().filter_map(|synced| Some(&*synced.as_ref().err()?.path)).collect();
+            assert_eq!((synced.len(), failed), (n_files, vec![paths[1].as_path()]));
+        }
+    }
 }

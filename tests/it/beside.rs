@@ -1,0 +1,223 @@
+//! What goes wrong with one file, and what must not depend on it: the others of its group go live and count as applied, the others of a
+//! transaction that was cut off go back, and an owed reload stays owed.
+
+use std::fs;
+
+use upstreamd::apply::machine::{Next, Step};
+use upstreamd::apply::transaction::{self, Begun};
+use upstreamd::apply::{Context, Settings, fleet, recovery};
+use upstreamd::model::report::{Outcome, Report, Stage, StepFailure};
+use upstreamd::model::resource::Resource;
+
+use crate::apply::{Place, apply, block_on, dead_pid, names_request_with, request};
+
+const GOOD: &str = "grep -q good {{.src}}";
+
+/// Two resources of one group.
+fn pair(place: &Place, check: &str, reload: &str) -> [Resource; 2] {
+    ["a", "b"].map(|name| place.resource(name, Some(check), Some(reload)))
+}
+
+/// Whether each of the two is live.
+fn taken(report: &Report) -> [bool; 2] {
+    ["a.toml", "b.toml"].map(|name| report.has_taken(name))
+}
+
+/// The step at which each of these dropped out.
+fn dropped(report: &Report) -> Vec<(String, Stage)> {
+    report.dropped.iter().map(|(id, failure)| (id.to_string(), failure.at)).collect()
+}
+
+#[test]
+fn a_member_that_is_up_to_date_has_taken_while_another_is_refused() {
+    let place = Place::new();
+    let resources = pair(&place, GOOD, &place.note("reload"));
+    let context = place.context();
+    let pass = |texts: [&str; 2]| block_on(transaction::run(&context, request(&resources, &texts)));
+    assert_eq!(taken(&pass(["good", "good"])), [true, true]);
+    // Refused beside the other one, and from then on after it.
+    for _ in 0..2 {
+        let report = pass(["bad", "good"]);
+        assert!(matches!(report.outcome, Outcome::Rejected(_)), "{report:?}");
+        assert_eq!((report.resources.len(), taken(&report)), (1, [false, true]));
+    }
+    assert_eq!(place.log(), ["reload"]);
+}
+
+#[test]
+fn a_member_that_went_live_has_taken_although_another_is_undone() {
+    let place = Place::new();
+    let check = format!("test -e {} || {GOOD}", place.path("allow").display());
+    let reload = format!("! grep -q bad {}", place.path("out/a").display());
+    let resources = pair(&place, &check, &reload);
+    let context = place.context();
+    let pass = |texts: [&str; 2]| block_on(transaction::run(&context, request(&resources, &texts)));
+    assert_eq!(taken(&pass(["good", "good"])), [true, true]);
+    assert_eq!(taken(&pass(["bad", "good 2"])), [false, true]);
+    fs::write(place.path("allow"), "").unwrap();
+    let report = pass(["bad", "good 3"]);
+    let Outcome::RolledBack { cause, reload_old: None } = &report.outcome else { panic!("{report:?}") };
+    assert_eq!((cause.at, taken(&report)), (Stage::Reload, [false, true]));
+    assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (Some("good"), Some("good 3")));
+}
+
+#[test]
+fn a_member_has_not_taken_while_its_own_reload_is_owed() {
+    let place = Place::new();
+    let reload = format!("test ! -e {}", place.path("fail").display());
+    let resources = pair(&place, GOOD, &reload);
+    assert_eq!(taken(&apply(&place, &resources, &["good", "good"])), [true, true]);
+    fs::write(place.path("fail"), "").unwrap();
+    assert_eq!(taken(&apply(&place, &resources, &["good", "good 2"])), [false, false]);
+    let report = apply(&place, &resources, &["bad", "good"]);
+    assert!(matches!(report.outcome, Outcome::Rejected(_)), "{report:?}");
+    assert_eq!(taken(&report), [false, false]);
+}
+
+#[test]
+fn a_reload_that_is_not_in_effect_stays_owed_after_a_refused_change() {
+    let place = Place::new();
+    let resources = [place.resource("a", Some(GOOD), Some(&place.note("reload")))];
+    let context = place.context();
+    let pass = |text: &str| block_on(transaction::run(&context, request(&resources, &[text])));
+    assert_eq!(pass("good").outcome, Outcome::Applied);
+    context.disprove(&request(&resources, &["good"]).group.id);
+    assert!(matches!(pass("bad").outcome, Outcome::Rejected(_)));
+    assert_eq!(pass("good").outcome, Outcome::Applied);
+    assert_eq!(pass("good").outcome, Outcome::Unchanged);
+    assert_eq!(place.log(), ["reload", "reload"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_put_in_its_place_does_not_hold_up_the_others() {
+    // The check comes between: it makes a folder of `out/b`, or takes away what was staged for it.
+    for (act, before, at) in [
+        ("mkdir -p OUT", &["a", "c"][..], Stage::Install),
+        ("rm -f OUT; mkdir -p OUT", &["a", "b", "c"], Stage::Record),
+        ("rm {{.src}}", &["a", "b", "c"], Stage::Record),
+    ] {
+        let place = Place::new();
+        before.iter().for_each(|name| fs::write(place.path("out").join(name), "old").unwrap());
+        let act = act.replace("OUT", &place.path("out/b").display().to_string());
+        let check = format!("case {{{{.src}}}} in */.b.*) {act};; esac");
+        let resources = ["a", "b", "c"].map(|name| place.resource(name, Some(&check), Some(&place.note("reload"))));
+        let context = place.context();
+        let report = block_on(transaction::run(&context, request(&resources, &["new", "new", "new"])));
+        assert_eq!(
+            (&report.outcome, dropped(&report)),
+            (&Outcome::Applied, vec![("b.toml".to_owned(), at)]),
+            "{report:?}"
+        );
+        assert_eq!(["a", "c"].map(|name| place.read(name)), [Some("new".to_owned()), Some("new".to_owned())]);
+        assert_eq!((place.log().len(), place.litter()), (1, vec![]));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_does_not_hold_up_the_others() {
+    let place = Place::new();
+    let first = names_request_with(&place, &["a", "b"], "old", "true {{.src}}");
+    assert_eq!(block_on(transaction::run(&place.context(), first)).outcome, Outcome::Applied);
+    let gone = place.path("out/a.conf");
+    let check = format!("rm -f {0}; mkdir -p {0}; true {{{{.src}}}}", gone.display());
+    let report = block_on(transaction::run(&place.context(), names_request_with(&place, &["b"], "new", &check)));
+    assert_eq!(
+        (&report.outcome, dropped(&report)),
+        (&Outcome::Applied, vec![("sites.toml".to_owned(), Stage::Record)])
+    );
+    assert_eq!((place.read("b.conf").as_deref(), report.has_taken("sites.toml")), (Some("new"), false));
+}
+
+/// Begins to change both files, and stops when they are in place, as a kill does.
+fn cut_off(place: &Place, resources: &[Resource; 2]) {
+    assert_eq!(apply(place, resources, &["old", "old"]).outcome, Outcome::Applied);
+    block_on(async {
+        let context = place.context();
+        let begun = transaction::begin(&context, request(resources, &["new", "new"])).await;
+        let Begun::Running(mut transaction, mut step) = begun else { panic!("nothing to do") };
+        while !matches!(step, Step::Reload(_)) {
+            let Next::Do(next) = transaction.perform(&context, step).await else { panic!("it has ended") };
+            step = next;
+        }
+    });
+}
+
+fn recover(place: &Place) -> Vec<StepFailure> {
+    block_on(recovery::recover_all(&place.context(), [&*place.path("out/a"), &*place.path("out/b")], [])).failures
+}
+
+#[test]
+fn one_file_that_cannot_be_put_back_leaves_no_other_undone() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    cut_off(&place, &resources);
+    // More than is ever read.
+    let too_large = fs::OpenOptions::new().write(true).open(place.path("out/a")).unwrap();
+    too_large.set_len(1 << 30).unwrap();
+    assert_eq!(recover(&place).len(), 1);
+    assert_eq!(place.read("b").as_deref(), Some("old"));
+    fs::write(place.path("out/a"), "new").unwrap();
+    assert_eq!(recover(&place), []);
+    assert_eq!((place.read("a").as_deref(), place.litter()), (Some("old"), vec![]));
+}
+
+#[test]
+fn backups_whose_journal_cannot_be_read_are_kept() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    cut_off(&place, &resources);
+    let dead = dead_pid();
+    for name in place.litter() {
+        let (start, _) = name.split_once("-backup-").unwrap();
+        fs::rename(place.path("out").join(&name), place.path("out").join(format!("{start}-backup-{dead}-0"))).unwrap();
+    }
+    let journal = fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&journal, "{ not json").unwrap();
+    // At this start and at the next.
+    for _ in 0..2 {
+        assert_eq!(recover(&place), []);
+        assert_eq!(place.litter(), ["a", "b"].map(|name| format!(".{name}.upstreamd-backup-{dead}-0")));
+    }
+    fs::remove_file(journal.with_extension("unreadable")).unwrap();
+    assert_eq!((recover(&place), place.litter()), (vec![], vec![]));
+}
+
+#[test]
+fn what_an_earlier_process_with_our_pid_left_is_healed() {
+    let place = Place::new();
+    fs::write(place.path("out/a"), "half").unwrap();
+    fs::write(place.path("out").join(format!(".a.upstreamd-backup-{}-0", std::process::id())), "old").unwrap();
+    let context = Context::new(Settings::default());
+    let healed = block_on(recovery::recover_all(&context, [&*place.path("out/a")], []));
+    assert_eq!((healed.failures, healed.groups.len()), (vec![], 1));
+    assert_eq!((place.read("a").as_deref(), place.litter()), (Some("old"), vec![]));
+}
+
+#[test]
+fn leftovers_in_the_state_folder_are_removed() {
+    let place = Place::new();
+    let folders = ["groups", "live", "scratch"].map(|name| place.path("state").join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        for kind in ["stage", "backup"] {
+            fs::write(folder.join(format!(".x.upstreamd-{kind}-{}-0", dead_pid())), "x").unwrap();
+        }
+    }
+    assert_eq!(recover(&place), []);
+    for folder in &folders {
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "{folder:?}");
+    }
+}
+
+#[test]
+fn a_look_at_what_would_be_removed_leaves_a_broken_journal_in_place() {
+    let place = Place::new();
+    let request = names_request_with(&place, &["a"], "x", "true {{.src}}");
+    assert_eq!(block_on(transaction::run(&place.context(), request.clone())).outcome, Outcome::Applied);
+    let journal = fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&journal, "{ not json").unwrap();
+    let (context, id) = (place.context(), &request.group.id);
+    assert!(!fleet::has_files(&context, id, "sites.toml"));
+    assert!(fleet::would_remove(&context, id, &request.fleets[0]).is_empty());
+    assert_eq!(fs::read_to_string(&journal).unwrap(), "{ not json");
+}

@@ -38,7 +38,7 @@ pub struct NameService {
     /// Number of questions so far.
     turn: AtomicUsize,
     sender: DatagramSender,
-    /// The way to other name servers; `None` refuses names of others.
+    /// The way to other name servers; `None` refuses names outside our domains.
     forwarder: Option<Forwarder>,
 }
 
@@ -74,10 +74,9 @@ struct Asking {
 
 impl Asking {
     fn reply(otherwise: Vec<u8>, added_up_to: Option<usize>, answer: Option<Vec<u8>>) -> Vec<u8> {
-        match (answer, added_up_to) {
-            (None, _) => otherwise,
-            (Some(answer), None) => answer,
-            (Some(answer), Some(limit)) => message::joined(otherwise, &answer, limit),
+        match added_up_to {
+            Some(limit) => message::joined(otherwise, answer.as_deref(), limit),
+            None => answer.unwrap_or(otherwise),
         }
     }
 }
@@ -167,11 +166,11 @@ impl NameService {
         drop(news);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
-        let refused = table.update(tree, leases);
-        for (key, reason) in refused.iter().take(MOST_LOGGED) {
+        let skipped = table.update(tree, leases);
+        for (key, reason) in skipped.iter().take(MOST_LOGGED) {
             tracing::warn!(key, "no name is made from the key {key}: {reason}");
         }
-        if let Some(more) = refused.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
+        if let Some(more) = skipped.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
             tracing::warn!(more, "no names are made from {more} more keys");
         }
     }
@@ -198,7 +197,7 @@ impl NameService {
                 }
                 answer
             }
-            None if self.places.has(&question) => {
+            None if self.places.may_have(&question) => {
                 Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
             }
             None => None,

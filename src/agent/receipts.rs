@@ -195,7 +195,7 @@ impl Receipts {
             }
             track.held = held(resource.name());
             self.news.insert(Arc::clone(resource.name()));
-            if report.has_taken(resource.name()) {
+            if report.is_applied(resource.name()) {
                 let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
                 track.add_untaken(revision, removal, report);
             }

@@ -123,7 +123,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
             let outcome = loop {
                 if matches!(step, Step::Reload(_)) {
                     around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
-                    around.iter().for_each(|around| around.begin(&|resource| transaction.group.has_member(resource)));
+                    around.iter().for_each(|around| around.begin());
                 }
                 context.begin_step(&transaction.group.id, step.stage());
                 match transaction.perform(context, step).await {
@@ -133,7 +133,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
             };
             // What follows in this pass may have to wait.
             context.end_steps(&transaction.group.id);
-            around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
+            around.iter().for_each(|around| around.end());
             transaction.end(context, outcome)
         }
     }
@@ -145,7 +145,6 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let patience = Patience::new(change_waits);
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
-    let is_disproved = context.take_disproved(&group.id);
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
@@ -167,7 +166,11 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
-    journal.reload_owed |= is_disproved;
+    if context.take_disproved(&group.id) && group.reload.is_some() && !journal.reload_owed {
+        // Whatever becomes of this transaction, the reload is owed until one is verified.
+        journal.reload_owed = true;
+        report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
+    }
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         report.warnings.extend(meet_nginx(context, &group, &files).await);

@@ -99,7 +99,8 @@ fn over_udp(text: &str, places: NamePlaces, tree: &Tree) {
     let any = ["127.0.0.1:0".parse().unwrap()];
     let listener = (0..20).find_map(|_| DnsListener::bind_only(&any).ok()).unwrap();
     let address = listener.addresses()[0];
-    let service = NameService::start(listener, places, None, tokio::sync::mpsc::channel(1).0).unwrap();
+    let service = NameService::new(places, None, tokio::sync::mpsc::channel(1).0);
+    service.listen(listener).unwrap();
     service.note(&Event::Snapshot {
         revision: Revision(1),
         ranges,

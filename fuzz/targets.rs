@@ -417,7 +417,7 @@ fn dns(input: &[u8]) {
     };
     ask(input, 512);
     DNS.iter().for_each(|seed| ask(seed.as_bytes(), 65_535));
-    seen((message::is_reply(input, DNS[0].as_bytes()), message::joined(DNS[0].as_bytes().to_vec(), input, 512)));
+    seen((message::is_reply(input, DNS[0].as_bytes()), message::joined(DNS[0].as_bytes().to_vec(), Some(input), 512)));
 }
 
 fn names(input: &[u8]) {

@@ -142,6 +142,12 @@ impl Drains {
         !self.open.contains_key(&number)
     }
 
+    /// Returns whether the changes of a resource that nginx has to take are over, up to this number.
+    pub fn are_over(&self, resource: &str, number: u64) -> bool {
+        let is_its = |drain: &Drain| drain.removal.users == Users::AllWorkers && *drain.removal.resource == *resource;
+        !self.open.range(..=number).any(|(_, drain)| is_its(drain))
+    }
+
     /// Returns what to look for, if it is time for that.
     pub fn sought(&self, now: Instant) -> Option<Sought> {
         self.next_look.filter(|at| *at <= now)?;

@@ -22,10 +22,13 @@ impl Agent {
         let Some(service) = self.service() else { return false };
         let now = clock::now();
         let is_unsaved = service.look(now);
-        self.look_at_untaken(now);
-        self.old_workers.taken(|resource| service.has_taken(resource, now), now);
+        // Looked up once: what drains and what the receipt calls applied have to agree.
+        let untaken = service.untaken(now);
+        let has_taken = |resource: &str| !untaken.contains(resource);
+        self.look_at_untaken(has_taken, now);
+        self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
-            receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
+            receipts.settle(has_taken, self.old_workers.accounts().0);
         }
         let to_clean = service.to_clean(now);
         if !to_clean.is_empty() {
@@ -37,14 +40,13 @@ impl Agent {
     }
 
     /// Accounts for the changed endpoints that nginx has taken, and shows which it has not.
-    pub(super) fn look_at_untaken(&mut self, now: Instant) {
-        let endpoints = &self.outlook.terms.endpoints;
-        for (resource, at, change) in self.untaken.take(|resource| endpoints.has_taken(resource, now)) {
+    pub(super) fn look_at_untaken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
+        for (id, at, change) in self.untaken.take(has_taken) {
             let after = now.duration_since(at);
             if self.outlook.logs {
-                endpoint_events::taken(&resource, &change, after);
+                endpoint_events::taken(&id, &change, after);
             }
-            self.outlook.board.with(|board| board.record_endpoint_change(&resource, after));
+            self.outlook.board.with(|board| board.record_endpoint_change(&id.resource, after));
         }
         let untaken = self.untaken.resources();
         self.outlook.board.with(|board| board.record_untaken(&untaken, clock::unix_seconds()));
@@ -66,6 +68,10 @@ impl Agent {
         let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
+            // Said by that line; a later attempt to go by DNS is news.
+            // A reload brings what nginx has not taken.
+            self.untaken.take(|resource| given_up.contains(resource));
+            self.ways.retain(|resource, _| !given_up.contains(resource));
             self.put_ways_on_board();
             self.desk.mark_if(|resource| given_up.contains(resource.name()), now);
         }

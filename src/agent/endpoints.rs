@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::catalog::{self, Member};
 use crate::apply::AroundReload;
@@ -14,18 +14,22 @@ use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
 use crate::endpoints::service::{EndpointService, PublishedSet};
 use crate::model::backend_change::BackendChange;
+use crate::model::backoff::Backoff;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
-use crate::model::resource::Resource;
+use crate::model::resource::{InstanceId, Resource};
 use crate::nginx::installation::{self, Version};
 use crate::nginx::upstreams::{self, UpstreamBlock};
 use crate::render::Facts;
 use crate::status::endpoint_events;
 use crate::world::dns_listener::DnsListener;
-use crate::world::{fs, refuge};
+use crate::world::{fs, random, refuge};
 
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
 const FIRST_VERSION: Version = Version([1, 27, 3]);
+
+/// Longest pause between two attempts to listen.
+const LONGEST_LISTEN_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a process may do about questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,15 @@ enum Listening {
     #[default]
     NotNeeded,
     Runs(Arc<EndpointService>),
-    Failed(String),
+    Failed(FailedListen),
+}
+
+/// An attempt to listen that has failed.
+struct FailedListen {
+    problem: String,
+    /// When to try again.
+    again_at: Instant,
+    backoff: Backoff,
 }
 
 /// The way of one resource.
@@ -104,25 +116,42 @@ impl Endpoints {
         }
     }
 
-    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports both.
-    pub fn listen_for<'a>(&self, resources: impl Iterator<Item = &'a Resource>) {
+    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports success, and each problem once.
+    pub fn listen_for<'a>(&self, resources: impl Iterator<Item = &'a Resource>, now: Instant) {
         let AnswerPlan::Listen { addresses, state_folder } = &self.plan else { return };
         let mut listening = self.listening();
         let able: Vec<&Resource> = resources.filter(|resource| self.why_not(resource).is_none()).collect();
-        if matches!(*listening, Listening::Runs(_)) || able.is_empty() {
-            return;
+        match &*listening {
+            Listening::Runs(_) => return,
+            Listening::NotNeeded | Listening::Failed(_) if able.is_empty() => return *listening = Listening::NotNeeded,
+            Listening::NotNeeded | Listening::Failed(_) => {}
         }
+        let (known, mut backoff) = match std::mem::take(&mut *listening) {
+            Listening::Failed(FailedListen { problem, backoff, .. }) => (Some(problem), backoff),
+            Listening::NotNeeded | Listening::Runs(_) => (None, Backoff::up_to(LONGEST_LISTEN_PAUSE)),
+        };
         *listening = match listen(addresses, state_folder.clone()) {
             Ok(service) => {
                 endpoint_events::answering(service.resolvers());
                 Listening::Runs(service)
             }
             Err(problem) => {
-                let is_demanded = able.iter().any(|resource| resource.endpoints == EndpointsChoice::Dns);
-                endpoint_events::not_answering(&problem, is_demanded);
-                Listening::Failed(problem)
+                if known.as_ref() != Some(&problem) {
+                    let is_demanded = able.iter().any(|resource| resource.endpoints == EndpointsChoice::Dns);
+                    endpoint_events::not_answering(&problem, is_demanded);
+                }
+                let again_at = now + backoff.next_delay(random::fraction());
+                Listening::Failed(FailedListen { problem, again_at, backoff })
             }
         };
+    }
+
+    /// Returns when to try again to listen, if that has failed.
+    pub fn listen_at(&self) -> Option<Instant> {
+        match &*self.listening() {
+            Listening::Failed(failed) => Some(failed.again_at),
+            Listening::NotNeeded | Listening::Runs(_) => None,
+        }
     }
 
     /// Returns the way of a resource, with the reason if it is by reloads.
@@ -141,7 +170,7 @@ impl Endpoints {
         match (&self.plan, &*self.listening()) {
             (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
             (_, Listening::Runs(service)) => Way::Dns(service.resolvers().to_vec()),
-            (_, Listening::Failed(problem)) => Way::Reload(problem.clone()),
+            (_, Listening::Failed(failed)) => Way::Reload(failed.problem.clone()),
             (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
         }
     }
@@ -239,9 +268,23 @@ impl Endpoints {
         }
     }
 
-    /// Returns whether nginx has taken the present sets of a resource; true if it has none.
-    pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
-        self.service().is_none_or(|service| service.has_taken(resource, now))
+    /// Records that a resource has these files and no others.
+    pub fn keep_files(&self, resource: &str, dests: &BTreeSet<&Path>) {
+        if let Some(service) = self.service() {
+            service.keep_files(resource, dests);
+        }
+    }
+
+    /// Records which resources conf.d has.
+    pub fn keep_resources(&self, has: impl Fn(&str) -> bool) {
+        if let Some(service) = self.service() {
+            service.keep_resources(has);
+        }
+    }
+
+    /// Returns the resources that have a name whose present set nginx has not taken.
+    pub fn untaken(&self, now: Instant) -> BTreeSet<Arc<str>> {
+        self.service().map(|service| service.untaken(now)).unwrap_or_default()
     }
 }
 
@@ -281,39 +324,61 @@ impl fmt::Debug for Endpoints {
 
 /// The lines on disk are kept off the new workers of a reload.
 impl AroundReload for Endpoints {
-    fn begin(&self, is_of: &dyn Fn(&str) -> bool) {
-        self.service().iter().for_each(|service| service.begin_reload(is_of));
+    fn begin(&self) {
+        self.service().iter().for_each(|service| service.begin_reload());
     }
 
-    fn end(&self, is_of: &dyn Fn(&str) -> bool) {
-        self.service().iter().for_each(|service| service.end_reload(is_of));
+    fn end(&self) {
+        self.service().iter().for_each(|service| service.end_reload());
     }
 }
 
 /// The changes of backends that nginx has not taken yet, for the log.
 #[derive(Debug, Default)]
 pub struct Untaken {
-    by_resource: BTreeMap<Arc<str>, (Instant, BackendChange)>,
+    by_file: BTreeMap<InstanceId, (Instant, BackendChange)>,
 }
 
 impl Untaken {
-    /// Records a change that was published at this time.
-    pub fn add(&mut self, resource: &Arc<str>, change: &BackendChange, at: Instant) {
-        self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
+    /// Records a change that was published at this time. Changes of one file that nginx takes together are one, from the first on.
+    pub fn add(&mut self, id: &InstanceId, change: &BackendChange, at: Instant) {
+        let (at, change) = match self.by_file.remove(id) {
+            Some((first, earlier)) => (first, earlier.and(change.clone())),
+            None => (at, change.clone()),
+        };
+        self.by_file.insert(id.clone(), (at, change));
     }
 
     /// Returns the resources with such changes.
     pub fn resources(&self) -> BTreeSet<Arc<str>> {
-        self.by_resource.keys().cloned().collect()
+        self.by_file.keys().map(|id| Arc::clone(&id.resource)).collect()
     }
 
     /// Returns the changes that have been taken, with the time of their publication.
-    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Instant, BackendChange)> {
-        let names: Vec<Arc<str>> = self.by_resource.keys().filter(|name| has_taken(name)).cloned().collect();
-        let taken = names.into_iter().filter_map(|name| {
-            let (at, change) = self.by_resource.remove(&name)?;
-            Some((name, at, change))
-        });
-        taken.collect()
+    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(InstanceId, Instant, BackendChange)> {
+        let changes = std::mem::take(&mut self.by_file).into_iter();
+        let (taken, left): (Vec<_>, Vec<_>) = changes.partition(|(id, _)| has_taken(&id.resource));
+        self.by_file.extend(left);
+        taken.into_iter().map(|(id, (at, change))| (id, at, change)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::live_backends::LiveBackends;
+
+    #[test]
+    fn changes_that_nginx_takes_together_are_one_for_each_file() {
+        let id = |item: &str| InstanceId { resource: "web.toml".into(), item: Some(item.into()) };
+        let change = BackendChange::between(None, &LiveBackends::default());
+        let (start, mut untaken) = (Instant::now(), Untaken::default());
+        for (item, seconds) in [("a", 0), ("b", 1), ("a", 2)] {
+            untaken.add(&id(item), &change, start + Duration::from_secs(seconds));
+        }
+        assert_eq!(untaken.take(|_| false), []);
+        let expected = [(id("a"), start, change.clone()), (id("b"), start + Duration::from_secs(1), change)];
+        assert_eq!(untaken.take(|resource| resource == "web.toml"), expected);
+        assert!(untaken.resources().is_empty());
     }
 }

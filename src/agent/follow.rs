@@ -317,6 +317,7 @@ impl FollowLoop {
         if catalog.same_as(&current) {
             if self.asked.is_some() {
                 log_problems(&catalog);
+                self.agent.try_endpoints_again();
             }
             return;
         }

@@ -187,7 +187,7 @@ impl Pass {
         report.held = held.collect();
         // What is not served as a whole has not removed anything yet.
         for InHand { member, state, .. } in &mut self.resources {
-            if report.has_taken(member.resource.name()) {
+            if report.is_applied(member.resource.name()) {
                 let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
                 let removal = ResourceRemoval { removed, is_asked_for };
                 self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
@@ -204,6 +204,10 @@ impl Pass {
         if !report.outcome.is_final() {
             again.extend(report.resources.iter().cloned());
             again.extend(self.tried.into_iter().filter(|name| !report.is_in_place(name)));
+            if report.resources.is_empty() {
+                // What failed is a reload that the group owes although no file has changed.
+                again.extend(self.group.resources.iter().map(|resource| Arc::clone(resource.name())));
+            }
         }
         let resources = std::mem::take(&mut self.resources)
             .into_iter()
@@ -259,6 +263,8 @@ fn went_live(
         }
     }
     in_hand.state.removed.add(removed);
+    let instances = in_hand.state.instances.values().map(|instance| &*instance.resource.dest);
+    terms.endpoints.keep_files(own.name(), &instances.chain([&*own.dest]).collect());
     let member = &in_hand.member.resource;
     findings.live.insert(Arc::clone(member.name()), in_hand.state.live_files(member));
 }

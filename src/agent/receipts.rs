@@ -95,7 +95,8 @@ pub enum RemovalKind {
     Nothing,
     /// Backends: the end of this change of `Drains` shows it.
     Backends(u64),
-    /// Endpoints that nginx asks for: only that shows it, because workers that stay may have used them too.
+    /// Endpoints that nginx asks for: only the end of this change of the resource, and of those before it, shows it, because workers
+    /// that stay may have used them too.
     Endpoints(u64),
 }
 
@@ -105,6 +106,7 @@ impl RemovalKind {
         match (self, other) {
             (RemovalKind::Nothing, one) | (one, RemovalKind::Nothing) => one,
             (one, other) if one == other => one,
+            (RemovalKind::Endpoints(one), RemovalKind::Endpoints(other)) => RemovalKind::Endpoints(one.max(other)),
             (endpoints @ RemovalKind::Endpoints(_), _) | (_, endpoints @ RemovalKind::Endpoints(_)) => endpoints,
             _ => RemovalKind::Anything,
         }
@@ -193,7 +195,7 @@ impl Receipts {
             }
             track.held = held(resource.name());
             self.news.insert(Arc::clone(resource.name()));
-            if report.has_taken(resource.name()) {
+            if report.is_applied(resource.name()) {
                 let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
                 track.add_untaken(revision, removal, report);
             }
@@ -219,7 +221,7 @@ impl Receipts {
         let oldest = reloads.oldest_undrained();
         self.moved |= std::mem::replace(&mut self.oldest, oldest) != oldest;
         for (name, track) in &mut self.tracks {
-            if let Some(revision) = track.drain(oldest, drains) {
+            if let Some(revision) = track.drain(name, oldest, drains) {
                 self.moved = true;
                 self.news.insert(Arc::clone(name));
                 track.drained = Some(revision);
@@ -329,7 +331,7 @@ impl Track {
     }
 
     /// Removes the changes that have drained; `oldest` is the oldest reload with old workers. Returns the last one's revision.
-    fn drain(&mut self, oldest: Option<u64>, drains: &Drains) -> Option<Revision> {
+    fn drain(&mut self, resource: &str, oldest: Option<u64>, drains: &Drains) -> Option<Revision> {
         let without_workers =
             |change: &UndrainedChange| change.reload.is_some_and(|reload| oldest.is_none_or(|oldest| reload < oldest));
         let has_drained = |change: &&UndrainedChange| match change.removal {
@@ -337,7 +339,7 @@ impl Track {
             RemovalKind::Nothing => true,
             RemovalKind::Backends(number) => without_workers(change) || drains.is_over(number),
             RemovalKind::Endpoints(number) => {
-                drains.is_over(number) && (change.reload.is_none() || without_workers(change))
+                drains.are_over(resource, number) && (change.reload.is_none() || without_workers(change))
             }
         };
         let count = self.undrained.iter().take_while(has_drained).count();

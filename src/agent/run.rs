@@ -60,7 +60,7 @@ pub(super) struct Agent {
     /// What the pages ask; `None` if there are none.
     pub(super) questions: Option<mpsc::Receiver<KeyQuestion>>,
     /// The way in which changes of each resource's backends reach nginx, as the log says it.
-    ways: BTreeMap<Arc<str>, String>,
+    pub(super) ways: BTreeMap<Arc<str>, String>,
     /// The looks at files that nginx does not read.
     unread: UnreadLooks,
 }
@@ -91,6 +91,21 @@ impl Agent {
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
         self.look_at_refusals();
+    }
+
+    /// Looks again at which way changes go, and renders what goes another way now.
+    fn look_at_ways(&mut self, now: Instant) {
+        let ways = listen_for(&self.outlook, self.desk.catalog(), &self.ways);
+        let before = std::mem::replace(&mut self.ways, ways);
+        self.put_ways_on_board();
+        let ways = &self.ways;
+        self.desk.mark_if(|resource| before.get(resource.name()) != ways.get(resource.name()), now);
+    }
+
+    /// Tries again to reach nginx by DNS, because a person asked for everything to be read again.
+    pub(super) fn try_endpoints_again(&mut self) {
+        self.outlook.terms.endpoints.try_again();
+        self.look_at_ways(clock::now());
     }
 
     /// Logs what a store has begun to refuse and what it shows again, each once.
@@ -156,6 +171,9 @@ impl Agent {
     pub(super) fn start_due(&mut self) {
         let now = clock::now();
         self.look_at_old_workers(now);
+        if self.outlook.terms.endpoints.listen_at().is_some_and(|at| at <= now) {
+            self.look_at_ways(now);
+        }
         let passes = self.desk.hand_out(now);
         self.start(passes);
     }
@@ -221,19 +239,19 @@ impl Agent {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
         let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
-        let endpoints = &self.outlook.terms.endpoints;
-        let has_taken = |resource: &str| endpoints.has_taken(resource, now);
+        let untaken = self.outlook.terms.endpoints.untaken(now);
+        let has_taken = |resource: &str| !untaken.contains(resource);
         self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.keys().for_each(|name| receipts.waits(name));
             receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
         }
         for (id, change) in &findings.endpoints {
-            self.untaken.add(&id.resource, change, now);
+            self.untaken.add(id, change, now);
         }
         if !findings.endpoints.is_empty() {
             // nginx may have asked already, or has nothing to ask for: a backend that drained is down.
-            self.look_at_untaken(now);
+            self.look_at_untaken(has_taken, now);
         }
         PassEnd { report, notes: findings.notes }
     }
@@ -292,7 +310,8 @@ impl Agent {
 
     /// Returns when `start_due` next has a pass.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
+        let endpoints = &self.outlook.terms.endpoints;
+        [self.desk.wake_at(), self.old_workers.wake_at(), endpoints.listen_at()].into_iter().flatten().min()
     }
 }
 
@@ -300,7 +319,8 @@ impl Agent {
 /// the ways.
 fn listen_for(outlook: &Outlook, catalog: &Catalog, known: &BTreeMap<Arc<str>, String>) -> BTreeMap<Arc<str>, String> {
     let endpoints = &outlook.terms.endpoints;
-    endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
+    endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource), clock::now());
+    endpoints.keep_resources(|resource| catalog.member(resource).is_some());
     let is_said = |member: &&Member| outlook.logs && outlook.terms.apply() && prints_servers(member);
     let way = |member: &Member| (Arc::clone(member.resource.name()), endpoints.way(&member.resource).to_string());
     let ways: BTreeMap<_, _> = catalog.members.iter().filter(is_said).map(way).collect();

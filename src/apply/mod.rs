@@ -58,10 +58,10 @@ pub struct Settings {
 
 /// What has to be done around each reload of an nginx, besides the files of the group.
 pub trait AroundReload: std::fmt::Debug + Send + Sync {
-    /// Called before the reload of a group; `is_of` says which resources are in it.
-    fn begin(&self, is_of: &dyn Fn(&str) -> bool);
-    /// Called when the transaction ends.
-    fn end(&self, is_of: &dyn Fn(&str) -> bool);
+    /// Called before a reload.
+    fn begin(&self);
+    /// Called when its transaction ends.
+    fn end(&self);
 }
 
 /// The state that all transactions of this process share.

@@ -139,7 +139,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
             let outcome = loop {
                 if matches!(step, Step::Reload(_)) {
                     around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
-                    around.iter().for_each(|around| around.begin(&|resource| transaction.group.has_member(resource)));
+                    around.iter().for_each(|around| around.begin());
                 }
                 context.begin_step(&transaction.group.id, step.stage());
                 match transaction.perform(context, step).await {
@@ -149,7 +149,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
             };
             // What follows in this pass may have to wait.
             context.end_steps(&transaction.group.id);
-            around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
+            around.iter().for_each(|around| around.end());
             transaction.end(context, outcome)
         }
     }

@@ -1,6 +1,7 @@
 //! Starts to answer about names of the store, if settings say so. Never answers a question.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,19 +9,23 @@ use crate::config::settings::{Mode, NameSettings, Settings};
 use crate::endpoints::message;
 use crate::endpoints::name_service::NameService;
 use crate::endpoints::skydns::{NamePlaces, OwnDomain};
+use crate::model::backoff::Backoff;
 use crate::model::dns::NameServers;
-use crate::model::lease::LeaseId;
 use crate::model::store::StoreSettings;
 use crate::source::leases;
 use crate::status::endpoint_events;
 use crate::world::dns_forward::{ForwardServers, Forwarder};
 use crate::world::dns_listener::DnsListener;
+use crate::world::random;
 
 /// Where the system says which name servers there are.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Starts to answer, if there is a domain to answer for and the store is watched. A listener that cannot be had is logged, and keeps
-/// nothing else from its work.
+/// Longest pause between two attempts to listen.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Starts to answer, if there is a domain to answer for and the store is watched. An address at which it cannot listen is logged, tried
+/// again, and keeps nothing else from its work. Must be called on a tokio runtime with time and IO.
 pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
     let names = &settings.names;
     let places = places(settings);
@@ -32,18 +37,25 @@ pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
         return None;
     }
     let (questions, leases) = mpsc::channel(leases::MOST_WAITING);
-    match listen(names, places, questions) {
-        Ok(service) => {
-            if let StoreSettings::Etcd(settings) = &settings.store {
-                let learner = Arc::clone(&service);
-                leases::start(settings.clone(), leases, move |lease, sent, left| learner.learn(lease, sent, left));
-            }
-            endpoint_events::answering_names(&names.listen, names.domain.as_deref(), names.services_domain.as_deref());
-            Some(service)
-        }
-        Err(problem) => {
-            endpoint_events::names_not_answered(&problem);
-            None
+    let service = NameService::new(places, forwarder(names), questions);
+    if let StoreSettings::Etcd(settings) = &settings.store {
+        let learner = Arc::clone(&service);
+        leases::start(settings.clone(), leases, move |lease, sent, left| learner.learn(lease, sent, left));
+    }
+    if let Err(problem) = listen(&service, names) {
+        endpoint_events::names_not_answered(&problem);
+        tokio::spawn(listen_later(Arc::clone(&service), names.clone()));
+    }
+    Some(service)
+}
+
+/// Tries again and again to listen, until that succeeds: the address may become free.
+async fn listen_later(service: Arc<NameService>, names: NameSettings) {
+    let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+    loop {
+        tokio::time::sleep(backoff.next_delay(random::fraction())).await;
+        if listen(&service, &names).is_ok() {
+            return;
         }
     }
 }
@@ -57,20 +69,19 @@ fn places(settings: &Settings) -> NamePlaces {
     }
 }
 
-fn listen(
-    names: &NameSettings,
-    places: NamePlaces,
-    lease_questions: mpsc::Sender<LeaseId>,
-) -> Result<Arc<NameService>, String> {
+fn forwarder(names: &NameSettings) -> Option<Forwarder> {
+    let servers = match &names.forward {
+        NameServers::OfSystem => ForwardServers::OfFile(RESOLV_CONF.into()),
+        NameServers::These(servers) if servers.is_empty() => return None,
+        NameServers::These(servers) => ForwardServers::These(servers.clone()),
+    };
+    Some(Forwarder::new(servers, names.listen.clone(), message::is_reply))
+}
+
+fn listen(service: &Arc<NameService>, names: &NameSettings) -> Result<(), String> {
     let listener = DnsListener::bind_only(&names.listen)
         .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --dns-listen)"))?;
-    let servers = match &names.forward {
-        NameServers::OfSystem => Some(ForwardServers::OfFile(RESOLV_CONF.into())),
-        NameServers::These(servers) if servers.is_empty() => None,
-        NameServers::These(servers) => Some(ForwardServers::These(servers.clone())),
-    };
-    let own = listener.addresses().to_vec();
-    let forwarder = servers.map(|servers| Forwarder::new(servers, own, message::is_reply));
-    NameService::start(listener, places, forwarder, lease_questions)
-        .map_err(|error| format!("there is no thread to answer with: {error}"))
+    service.listen(listener).map_err(|error| format!("there is no thread to answer with: {error}"))?;
+    endpoint_events::answering_names(&names.listen, names.domain.as_deref(), names.services_domain.as_deref());
+    Ok(())
 }

@@ -9,7 +9,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
-use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller};
+use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller, REPEATS_WITHIN};
 use super::targets::SharedNames;
 use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
 
@@ -45,8 +45,10 @@ pub struct Packet {
 pub struct Worker {
     /// Order in which they were first seen.
     pub number: u64,
-    /// Address from which it asks.
+    /// An address from which it asks.
     pub address: SocketAddr,
+    /// Time of its first question.
+    pub since: Instant,
 }
 
 /// Whether nginx has the present set of a name.
@@ -71,14 +73,14 @@ pub struct Answerer {
     shared: SharedNames,
     /// Serial of the last change of any set.
     serial: u64,
-    /// Number of pollers seen so far.
-    pollers_seen: u64,
+    /// Number of workers seen so far.
+    workers_seen: u64,
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Names that each asker has asked for.
     by_asker: HashMap<Asker, Vec<EndpointName>>,
-    /// Last question of each asker for a name that is not published yet.
-    early: BTreeMap<(EndpointName, Asker), DnsQuestion>,
+    /// Last question of each asker for a name that is not published yet, with its time.
+    early: BTreeMap<(EndpointName, Asker), (DnsQuestion, Instant)>,
     /// Names of which something has changed since the last call of `take_changed`.
     changed: BTreeSet<EndpointName>,
 }
@@ -102,7 +104,7 @@ impl Answerer {
             names: BTreeMap::new(),
             shared: SharedNames::default(),
             serial: 0,
-            pollers_seen: 0,
+            workers_seen: 0,
             due: BTreeSet::new(),
             by_asker: HashMap::new(),
             early: BTreeMap::new(),
@@ -134,12 +136,18 @@ impl Answerer {
     }
 
     fn answer_early(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
+        self.forget_early(now);
         let early = self.early.keys().filter(|(asked, _)| asked == name);
         let early: Vec<(EndpointName, Asker)> = early.cloned().collect();
         for key in early {
-            let Some(question) = self.early.remove(&key) else { continue };
+            let Some((question, _)) = self.early.remove(&key) else { continue };
             packets.extend(self.ask_for_peers(key.1, question, name.clone(), now));
         }
+    }
+
+    /// Forgets early questions that nobody repeats any more.
+    fn forget_early(&mut self, now: Instant) {
+        self.early.retain(|_, (_, asked_at)| now.duration_since(*asked_at) <= REPEATS_WITHIN);
     }
 
     fn answer_held(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
@@ -169,8 +177,11 @@ impl Answerer {
             Asked::Peers(name) => {
                 // nginx drops all peers of a name that does not exist; without an answer it keeps them and asks again.
                 let key = (name, from);
+                if self.early.len() >= MOST_EARLY {
+                    self.forget_early(now);
+                }
                 if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
-                    self.early.insert(key, question);
+                    self.early.insert(key, (question, now));
                 }
                 None
             }
@@ -230,12 +241,15 @@ impl Answerer {
     /// that are held for the same socket are those of a process that has ended.
     fn meet(&mut self, from: Asker, name: &EndpointName, question: &DnsQuestion, now: Instant) {
         let Some(named) = self.names.get_mut(name) else { return };
-        self.pollers_seen += 1;
+        let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
+            self.workers_seen += 1;
+            (self.workers_seen, now)
+        });
         for gone in named.make_room(now) {
             self.by_asker.remove(&gone);
         }
         named.pollers.reserve_exact(1);
-        named.pollers.push((from, Poller::new(self.pollers_seen, question, now)));
+        named.pollers.push((from, Poller::new(worker, question, now)));
         let others = self.by_asker.entry(from).or_default();
         for other in others.iter() {
             if let Some(named) = self.names.get_mut(other) {
@@ -310,11 +324,11 @@ impl Answerer {
         self.names.get(name).map(|named| &*named.endpoints)
     }
 
-    /// Returns the newest worker that has asked for a name.
+    /// Returns the newest worker that has asked for a name, and again after an answer.
     pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
-        let pollers = self.names.get(name)?.pollers.iter();
+        let pollers = self.names.get(name)?.pollers.iter().filter(|(_, poller)| poller.has_taken_any());
         let (asker, newest) = pollers.max_by_key(|(_, poller)| poller.number)?;
-        Some(Worker { number: newest.number, address: asker.address })
+        Some(Worker { number: newest.number, address: asker.address, since: newest.since })
     }
 }
 
@@ -325,12 +339,19 @@ impl Named {
     }
 
     fn uptake(&self, now: Instant) -> Uptake {
-        let asking = self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
-        match asking.max_by_key(|poller| poller.number) {
-            None => Uptake::Unasked,
-            Some(newest) if newest.taken == Some(self.serial) => Uptake::Taken,
-            Some(_) => Uptake::Asked,
-        }
+        let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
+        let Some(newest) = asking().map(|poller| poller.number).max() else { return Uptake::Unasked };
+        let has_taken = |poller: &Poller| poller.number == newest && poller.taken == Some(self.serial);
+        if asking().any(has_taken) { Uptake::Taken } else { Uptake::Asked }
+    }
+
+    /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours. nginx asks all our
+    /// addresses in turn, from a socket for each.
+    fn worker_at_other_addresses(&self, socket: usize, now: Instant) -> Option<(u64, Instant)> {
+        let asking = self.pollers.iter().filter(|(_, poller)| poller.asks(now));
+        let newest = asking.map(|(_, poller)| (poller.number, poller.since)).max()?;
+        let is_its = |(asker, poller): &(Asker, Poller)| asker.socket == socket && poller.number == newest.0;
+        (!self.pollers.iter().any(is_its)).then_some(newest)
     }
 
     fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {

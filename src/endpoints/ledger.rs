@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use super::answerer::{Uptake, Worker};
 const CLEAN_AFTER: Duration = Duration::from_secs(5);
 /// Time within which a reload ends.
 const RELOADS_WITHIN: Duration = Duration::from_secs(120);
+/// Time after a reload for which it is remembered: whoever asks is known as a worker only with its second question.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// Time after it within which its workers ask for the first time: they do when they start, and the reload has seen them start.
 const STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// Time without a question after which nginx is taken for one that does not ask.
@@ -45,6 +48,8 @@ enum Use {
     Planned,
     /// The live file has it.
     Live,
+    /// Its resource is gone from conf.d. The file stays, so nginx may ask for it as before, and nobody sees to that it does.
+    Orphaned,
     /// No file has it any more; old workers may still ask.
     Over,
 }
@@ -57,14 +62,16 @@ struct NameRecord {
     usage: Use,
     /// Whether its lines are off the disk right now, because nginx is being reloaded and has the set.
     is_withheld: bool,
-    /// Until when a new worker is one that has not read the lines.
-    clean_until: Option<Instant>,
-    /// The newest worker, and since when it is known.
-    worker: Option<(Worker, Instant)>,
+    /// When the lines were off the disk, lately: a worker that began to ask then has not read them.
+    clean: Vec<RangeInclusive<Instant>>,
+    /// The newest worker.
+    worker: Option<Worker>,
     /// Whether that worker has read the lines on disk: they stay in it until a reload.
     has_lines: bool,
-    /// Whether one of those lines names a backend that has been removed since.
-    is_stale: bool,
+    /// When nginx has to be reloaded without them; `None` once it was said.
+    clean_at: Option<Instant>,
+    /// When the set has lost an endpoint that those lines may name.
+    lost_at: Option<Instant>,
     /// The worker of an earlier run of ours that had not read them.
     known_clean: Option<SocketAddr>,
     /// Since when nobody asks.
@@ -88,16 +95,17 @@ impl Ledger {
                 knows_backups: *knows_backups,
                 usage: Use::Planned,
                 is_withheld: false,
-                clean_until: None,
+                clean: Vec::new(),
                 worker: None,
                 has_lines: false,
-                is_stale: false,
+                clean_at: None,
+                lost_at: None,
                 known_clean: None,
                 silent_since: Some(now),
                 was_reloaded: false,
             });
             entry.knows_backups = *knows_backups;
-            if entry.usage == Use::Over {
+            if matches!(entry.usage, Use::Over | Use::Orphaned) {
                 entry.usage = Use::Planned;
             }
             if entry.place != *place {
@@ -121,7 +129,7 @@ impl Ledger {
     /// Returns the worker that is known not to have read the lines on disk.
     pub fn clean_worker(&self, name: &EndpointName) -> Option<SocketAddr> {
         let entry = self.names.get(name)?;
-        entry.worker.filter(|_| !entry.has_lines).map(|(worker, _)| worker.address)
+        entry.worker.filter(|_| !entry.has_lines).map(|worker| worker.address)
     }
 
     /// Records that the live file of this destination has these names and no others.
@@ -131,21 +139,50 @@ impl Ledger {
         }
     }
 
+    /// Records that a resource has these files and no others.
+    pub fn keep_files(&mut self, resource: &str, dests: &BTreeSet<&Path>) {
+        let of_resource = self.names.values_mut().filter(|entry| *entry.place.resource == *resource);
+        for entry in of_resource.filter(|entry| !dests.contains(&*entry.place.dest)) {
+            entry.usage = Use::Over;
+        }
+    }
+
+    /// Records which resources conf.d has.
+    pub fn keep_resources(&mut self, has: impl Fn(&str) -> bool, now: Instant) {
+        for entry in self.names.values_mut() {
+            match (entry.usage, has(&entry.place.resource)) {
+                (Use::Planned, false) => entry.usage = Use::Over,
+                (Use::Live, false) => entry.usage = Use::Orphaned,
+                (Use::Orphaned, true) => {
+                    entry.usage = Use::Live;
+                    entry.silent_since = entry.silent_since.map(|_| now);
+                }
+                (Use::Planned | Use::Live, true) | (Use::Orphaned, false) | (Use::Over, _) => {}
+            }
+        }
+    }
+
     /// Records that the set of a name has lost an endpoint. It may still be in lines that nginx has read from disk.
-    pub fn lost_endpoint(&mut self, name: &EndpointName) {
+    pub fn lost_endpoint(&mut self, name: &EndpointName, now: Instant) {
         if let Some(entry) = self.names.get_mut(name) {
-            entry.is_stale |= entry.has_lines;
+            entry.lost_at = Some(now);
+            entry.clean_at = entry.clean_at.map(|at| at.min(now));
         }
     }
 
     /// Returns whether nginx has read a line of this name whose backend has been removed since.
     pub fn is_stale(&self, name: &EndpointName) -> bool {
-        self.names.get(name).is_some_and(|entry| entry.is_stale)
+        self.names.get(name).is_some_and(NameRecord::is_stale)
     }
 
-    /// Returns the names that no file has any more.
-    pub fn unused(&self) -> Vec<EndpointName> {
-        self.names.iter().filter(|(_, entry)| entry.usage == Use::Over).map(|(name, _)| name.clone()).collect()
+    /// Returns the names that no file has any more. `exists` says whether there is a file.
+    pub fn unused(&self, exists: impl Fn(&Path) -> bool) -> Vec<EndpointName> {
+        let is_unused = |entry: &NameRecord| match entry.usage {
+            Use::Over => true,
+            Use::Orphaned => !exists(&entry.place.dest),
+            Use::Planned | Use::Live => false,
+        };
+        self.names.iter().filter(|(_, entry)| is_unused(entry)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Forgets a name.
@@ -161,49 +198,51 @@ impl Ledger {
         } else {
             (entry.silent_since, entry.was_reloaded) = (None, false);
         }
-        let Some(worker) = worker.filter(|worker| entry.worker.is_none_or(|(known, _)| known != *worker)) else {
+        let known = entry.worker;
+        let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
             return;
         };
-        let is_known_clean = entry.worker.is_none() && entry.known_clean.take() == Some(worker.address);
-        entry.worker = Some((worker, now));
-        entry.is_stale = false;
-        entry.has_lines = !is_known_clean && entry.clean_until.is_none_or(|until| until < now);
+        let is_known_clean = known.is_none() && entry.known_clean.take() == Some(worker.address);
+        entry.worker = Some(worker);
+        entry.has_lines = !is_known_clean && !entry.clean.iter().any(|during| during.contains(&worker.since));
+        // The first that we know of may have read the lines long before it could ask us.
+        if known.is_some() {
+            entry.lost_at.take_if(|at| *at < worker.since);
+        }
+        let at = if entry.is_stale() { now } else { worker.since + CLEAN_AFTER };
+        entry.clean_at = entry.has_lines.then_some(at);
     }
 
-    /// Begins a reload of the nginx of these resources. The lines of names that it asks for are withheld from the disk, so that the new
-    /// workers have none of them; those workers get the peers from the old ones.
-    pub fn begin_reload(
-        &mut self,
-        is_of: impl Fn(&str) -> bool,
-        is_asked: impl Fn(&EndpointName) -> bool,
-        now: Instant,
-    ) {
-        for (name, entry) in self.names.iter_mut().filter(|(_, entry)| is_of(&entry.place.resource)) {
+    /// Begins a reload of nginx. The lines of names that somebody asks for are withheld from the disk, whichever group is reloaded: the
+    /// new workers read the files of all. They have none of the lines, and get the peers from the old workers.
+    pub fn begin_reload(&mut self, is_asked: impl Fn(&EndpointName) -> bool, now: Instant) {
+        for (name, entry) in &mut self.names {
+            entry.clean.retain(|during| *during.end() + REMEMBERED_FOR > now);
             // Old workers hand over the peers of names that they have, too.
             entry.is_withheld = entry.usage == Use::Live && is_asked(name);
-            entry.clean_until = entry.is_withheld.then(|| now + RELOADS_WITHIN);
+            entry.clean.extend(entry.is_withheld.then(|| now..=now + RELOADS_WITHIN));
         }
     }
 
     /// Ends a reload: all lines belong on disk again.
-    pub fn end_reload(&mut self, is_of: impl Fn(&str) -> bool, now: Instant) {
-        for entry in self.names.values_mut().filter(|entry| is_of(&entry.place.resource)) {
-            if std::mem::take(&mut entry.is_withheld) {
-                entry.clean_until = Some(now + STARTS_WITHIN);
+    pub fn end_reload(&mut self, now: Instant) {
+        for entry in self.names.values_mut() {
+            if let (true, Some(during)) = (std::mem::take(&mut entry.is_withheld), entry.clean.last_mut()) {
+                *during = *during.start()..=now + STARTS_WITHIN;
             }
         }
     }
 
-    /// Returns the resources whose nginx has read lines from disk that it needs no longer, each at most every five seconds.
+    /// Returns the resources whose nginx has read lines from disk that it needs no longer, once for each worker that has.
     pub fn to_clean(&mut self, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
-        let mut found = BTreeSet::new();
-        for (name, entry) in &mut self.names {
-            if entry.usage == Use::Live && entry.clean_at().is_some_and(|at| at <= now) && has_taken(name) {
-                found.insert(Arc::clone(&entry.place.resource));
-                // Should the reload fail, the next attempt has time.
-                let next = now + if entry.is_stale { CLEAN_AFTER } else { Duration::ZERO };
-                entry.worker.iter_mut().for_each(|(_, since)| *since = next);
-            }
+        let is_due = |(name, entry): &(&EndpointName, &NameRecord)| {
+            entry.clean_at().is_some_and(|at| at <= now) && has_taken(name)
+        };
+        let due = self.names.iter().filter(is_due);
+        let found: BTreeSet<Arc<str>> = due.map(|(_, entry)| Arc::clone(&entry.place.resource)).collect();
+        // One reload is for all names of a resource.
+        for entry in self.names.values_mut().filter(|entry| found.contains(&entry.place.resource)) {
+            entry.clean_at = None;
         }
         found
     }
@@ -226,15 +265,20 @@ impl Ledger {
         times.flatten().filter(|at| *at > now).min()
     }
 
+    /// Returns whether the file that has a name was never live.
+    pub fn is_planned(&self, name: &EndpointName) -> bool {
+        self.names.get(name).is_some_and(|entry| entry.usage == Use::Planned)
+    }
+
     /// Returns the names, each with its file and whether its method knows backups.
     pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn, bool)> {
         self.names.iter().map(|(name, entry)| (name, &entry.place, entry.knows_backups))
     }
 
-    /// Returns the names in the live files of a resource.
-    pub fn names_of(&self, resource: &str) -> impl Iterator<Item = &EndpointName> {
-        let is_of = move |entry: &NameRecord| &*entry.place.resource == resource && entry.usage == Use::Live;
-        self.names.iter().filter(move |(_, entry)| is_of(entry)).map(|(name, _)| name)
+    /// Returns the names in live files, each with its file.
+    pub fn live_names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn)> {
+        let live = self.names.iter().filter(|(_, entry)| entry.usage == Use::Live);
+        live.map(|(name, entry)| (name, &entry.place))
     }
 
     /// Returns the lines that belong on disk for a name with these endpoints; `None` if none do.
@@ -250,9 +294,12 @@ impl Ledger {
 }
 
 impl NameRecord {
+    fn is_stale(&self) -> bool {
+        self.has_lines && self.lost_at.is_some()
+    }
+
     fn clean_at(&self) -> Option<Instant> {
-        let pause = if self.is_stale { Duration::ZERO } else { CLEAN_AFTER };
-        self.worker.filter(|_| self.has_lines && self.usage == Use::Live).map(|(_, since)| since + pause)
+        self.clean_at.filter(|_| self.usage == Use::Live)
     }
 
     fn silent_at(&self) -> Option<Instant> {
@@ -261,136 +308,4 @@ impl NameRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name() -> EndpointName {
-        EndpointName::new("web-1")
-    }
-
-    fn worker(number: u64) -> Worker {
-        Worker { number, address: SocketAddr::from(([127, 0, 0, 1], 4000 + number as u16)) }
-    }
-
-    struct Walk {
-        ledger: Ledger,
-        now: Instant,
-    }
-
-    impl Walk {
-        fn new() -> Walk {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
-            ledger.record(&place, &[NameUse { name: name(), knows_backups: true }], now);
-            ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]));
-            Walk { ledger, now }
-        }
-
-        fn pass(&mut self, seconds: u64) {
-            self.now += Duration::from_secs(seconds);
-        }
-
-        fn asks(&mut self, number: u64) {
-            self.ledger.look(&name(), Some(worker(number)), Uptake::Taken, self.now);
-        }
-
-        fn must_clean(&mut self) -> bool {
-            !self.ledger.to_clean(|_| true, self.now).is_empty()
-        }
-
-        fn reload(&mut self, has_taken: bool) {
-            self.ledger.begin_reload(|name| name == "a.toml", |_| has_taken, self.now);
-        }
-
-        fn lines(&self) -> Option<String> {
-            let endpoint = |text: &str, weight| Endpoint { address: text.parse().unwrap(), weight, is_backup: false };
-            self.ledger.lines(&name(), &[endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)])
-        }
-    }
-
-    #[test]
-    fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
-        let mut walk = Walk::new();
-        assert_eq!(walk.lines().unwrap(), "server 10.0.0.1:80 backup;\nserver [2001:db8::1]:80 weight=3 backup;\n");
-        walk.asks(1);
-        assert!(!walk.must_clean());
-        assert_eq!(walk.ledger.wake_at(walk.now), Some(walk.now + CLEAN_AFTER));
-        walk.pass(5);
-        assert!(walk.ledger.to_clean(|_| false, walk.now).is_empty(), "it has no other peers yet");
-        assert!(walk.must_clean());
-        assert!(!walk.must_clean(), "the reload has time");
-        walk.reload(true);
-        assert_eq!(walk.lines(), None);
-        walk.ledger.end_reload(|name| name == "a.toml", walk.now);
-        assert!(walk.lines().is_some());
-        walk.asks(2);
-        walk.pass(100);
-        assert!(!walk.must_clean());
-        // A reload of somebody else.
-        walk.asks(3);
-        walk.pass(5);
-        assert!(walk.must_clean());
-    }
-
-    #[test]
-    fn a_reload_before_nginx_has_the_set_leaves_the_lines() {
-        let mut walk = Walk::new();
-        walk.reload(false);
-        assert!(walk.lines().is_some());
-        walk.asks(1);
-        walk.pass(5);
-        assert!(walk.must_clean());
-    }
-
-    #[test]
-    fn a_removed_backend_in_the_lines_that_nginx_has_read_is_urgent() {
-        let mut walk = Walk::new();
-        walk.ledger.lost_endpoint(&name());
-        assert!(!walk.ledger.is_stale(&name()), "no worker has read anything");
-        walk.asks(1);
-        walk.ledger.lost_endpoint(&name());
-        assert!(walk.ledger.is_stale(&name()) && walk.must_clean() && !walk.must_clean());
-        walk.pass(5);
-        assert!(walk.must_clean(), "the reload has failed");
-        walk.reload(true);
-        walk.asks(2);
-        assert!(!walk.ledger.is_stale(&name()));
-    }
-
-    #[test]
-    fn a_restart_of_ours_remembers_a_clean_worker() {
-        let mut walk = Walk::new();
-        walk.ledger.remember_clean(&name(), worker(1).address);
-        walk.asks(1);
-        walk.pass(9);
-        assert!(!walk.must_clean());
-        assert_eq!(walk.ledger.clean_worker(&name()), Some(worker(1).address));
-        let mut other = Walk::new();
-        other.ledger.remember_clean(&name(), worker(7).address);
-        other.asks(1);
-        other.pass(9);
-        assert!(other.must_clean());
-        assert_eq!(other.ledger.clean_worker(&name()), None);
-    }
-
-    #[test]
-    fn a_file_whose_names_nobody_asks_for_is_known() {
-        let mut walk = Walk::new();
-        let silent = |walk: &mut Walk| walk.ledger.take_silent(walk.now).get("a.toml").copied();
-        walk.pass(15);
-        assert_eq!(silent(&mut walk), Some(false));
-        assert_eq!(silent(&mut walk), None, "the reload has time");
-        walk.pass(15);
-        assert_eq!(silent(&mut walk), Some(true));
-        walk.asks(1);
-        walk.ledger.look(&name(), Some(worker(1)), Uptake::Unasked, walk.now);
-        walk.pass(14);
-        assert_eq!(silent(&mut walk), None);
-        walk.pass(1);
-        assert_eq!(silent(&mut walk), Some(false));
-        walk.pass(15);
-        walk.ledger.went_live(Path::new("/a"), &BTreeSet::new());
-        assert_eq!(silent(&mut walk), None);
-        assert_eq!(walk.ledger.unused(), [name()]);
-    }
-}
+mod tests;

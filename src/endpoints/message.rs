@@ -8,8 +8,6 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-/// Most bytes that a question has: a name of 255 bytes and EDNS options.
-pub const MAX_QUESTION_BYTES: usize = 4096;
 /// Most bytes of an answer over UDP to somebody who says nothing about it (RFC 1035, 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
 /// Most bytes of an answer over UDP to somebody who takes more: more than this may be fragmented.
@@ -24,7 +22,7 @@ pub struct DnsQuestion {
     pub id: u16,
     /// Name and type.
     pub query: Query,
-    /// Whether the asker wants names of others resolved.
+    /// Whether the asker wants names outside our domains resolved.
     pub wants_recursion: bool,
     /// Size of UDP answers that the asker takes, if it says so.
     udp_bytes: Option<u16>,
@@ -86,14 +84,25 @@ pub fn is_reply(reply: &[u8], question: &[u8]) -> bool {
     is_answer && asked.metadata.id == replied.metadata.id && asked.queries == replied.queries
 }
 
-/// Returns our answer with the answers of another message behind it; ours alone if that has none, or if it would be too long.
-pub fn joined(ours: Vec<u8>, theirs: &[u8], limit: usize) -> Vec<u8> {
+/// Returns our answer with the answers of another message behind it. If that says nothing, or if it would be too long, it is ours, and
+/// says that there is more.
+pub fn joined(ours: Vec<u8>, theirs: Option<&[u8]>, limit: usize) -> Vec<u8> {
     let join = || {
-        let (mut message, theirs) = (Message::from_vec(&ours).ok()?, Message::from_vec(theirs).ok()?);
+        let (mut message, theirs) = (Message::from_vec(&ours).ok()?, Message::from_vec(theirs?).ok()?);
+        let says_it = matches!(theirs.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
         message.answers.extend(theirs.answers);
+        message.metadata.truncation |= theirs.metadata.truncation || !says_it;
         message.to_vec().ok().filter(|bytes| bytes.len() <= limit)
     };
-    join().unwrap_or(ours)
+    join().unwrap_or_else(|| cut(ours))
+}
+
+/// Returns a message that says that there is more than it has.
+fn cut(mut message: Vec<u8>) -> Vec<u8> {
+    if let Some(flags) = message.get_mut(2) {
+        *flags |= 0x02;
+    }
+    message
 }
 
 impl DnsQuestion {
@@ -312,12 +321,28 @@ mod tests {
         let DnsMessage::Question(about) = read(&asked.about(&name("c.d").unwrap())) else { panic!("no question") };
         assert_eq!((about.name().as_str(), about.kind(), about.wants_recursion), ("c.d", RecordType::A, true));
         let theirs = about.answer(about.address_records(&[IpAddr::from([10, 0, 0, 2])], 60), 512);
-        let both = joined(ours.clone(), &theirs, 512);
+        let both = joined(ours.clone(), Some(&theirs), 512);
         let names: Vec<String> =
             Message::from_vec(&both).unwrap().answers.iter().map(|record| record.name.to_ascii()).collect();
         assert_eq!(names, ["a.b.", "c.d."]);
-        assert_eq!(joined(ours.clone(), &theirs, both.len() - 1), ours);
-        assert_eq!(joined(ours.clone(), b"nothing", 512), ours);
+        assert_eq!(both[2] & 0x02, 0);
+        // An answer without the addresses is not the whole answer.
+        let failed = about.refusal(ResponseCode::ServFail);
+        let half = about.answer(Vec::new(), 0);
+        let limit = both.len() - 1;
+        for (theirs, limit) in [
+            (Some(&theirs), limit),
+            (Some(&b"nothing".to_vec()), 512),
+            (None, 512),
+            (Some(&failed), 512),
+            (Some(&half), 512),
+        ] {
+            let cut = Message::from_vec(&joined(ours.clone(), theirs.map(Vec::as_slice), limit)).unwrap();
+            assert!(cut.metadata.truncation && cut.answers.len() == 1, "{theirs:?}");
+        }
+        for code in [ResponseCode::NoError, ResponseCode::NXDomain] {
+            assert_eq!(joined(ours.clone(), Some(&about.refusal(code)), 512), ours, "it has no address");
+        }
     }
 
     #[test]

@@ -10,3 +10,4 @@ pub mod saved;
 pub mod service;
 pub mod skydns;
 mod targets;
+mod until_live;

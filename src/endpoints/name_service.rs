@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
@@ -37,8 +37,9 @@ pub struct NameService {
     lease_questions: mpsc::Sender<LeaseId>,
     /// Number of questions so far.
     turn: AtomicUsize,
-    sender: DatagramSender,
-    /// The way to other name servers; `None` refuses names of others.
+    /// Set once it listens.
+    sender: OnceLock<DatagramSender>,
+    /// The way to other name servers; `None` refuses names outside our domains.
     forwarder: Option<Forwarder>,
 }
 
@@ -74,27 +75,22 @@ struct Asking {
 
 impl Asking {
     fn reply(otherwise: Vec<u8>, added_up_to: Option<usize>, answer: Option<Vec<u8>>) -> Vec<u8> {
-        match (answer, added_up_to) {
-            (None, _) => otherwise,
-            (Some(answer), None) => answer,
-            (Some(answer), Some(limit)) => message::joined(otherwise, &answer, limit),
+        match added_up_to {
+            Some(limit) => message::joined(otherwise, answer.as_deref(), limit),
+            None => answer.unwrap_or(otherwise),
         }
     }
 }
 
 impl NameService {
-    /// Starts to answer at these sockets. Until the first tree, the answer is that we cannot say. `lease_questions` takes the leases of
-    /// which [`NameService::learn`] should say how much is left.
-    ///
-    /// # Errors
-    /// The system has no further thread.
-    pub fn start(
-        listener: DnsListener,
+    /// Returns a service that does not listen yet. Until the first tree, its answer is that we cannot say. `lease_questions` takes the
+    /// leases of which [`NameService::learn`] should say how much is left.
+    pub fn new(
         places: NamePlaces,
         forwarder: Option<Forwarder>,
         lease_questions: mpsc::Sender<LeaseId>,
-    ) -> std::io::Result<Arc<NameService>> {
-        let service = Arc::new(NameService {
+    ) -> Arc<NameService> {
+        Arc::new(NameService {
             places,
             is_shown: AtomicBool::new(false),
             newer: Mutex::default(),
@@ -102,11 +98,20 @@ impl NameService {
             lease_times: Mutex::default(),
             lease_questions,
             turn: AtomicUsize::default(),
-            sender: listener.sender(),
+            sender: OnceLock::new(),
             forwarder,
-        });
-        listener.serve(Arc::clone(&service) as Arc<dyn Respond>)?;
-        Ok(service)
+        })
+    }
+
+    /// Starts to answer at these sockets.
+    ///
+    /// # Errors
+    /// The system has no further thread.
+    pub fn listen(self: &Arc<Self>, listener: DnsListener) -> std::io::Result<()> {
+        let sender = listener.sender();
+        listener.serve(Arc::clone(self) as Arc<dyn Respond>)?;
+        self.sender.get_or_init(|| sender).wake();
+        Ok(())
     }
 
     /// Returns the keys that have to be followed.
@@ -147,7 +152,7 @@ impl NameService {
     /// Publishes a tree: the next question is answered from it.
     pub fn publish(&self, tree: Tree) {
         self.news().tree = Some(tree);
-        self.sender.wake();
+        self.sender.get().into_iter().for_each(DatagramSender::wake);
     }
 
     /// Takes how much is left of a lease, by a question that was sent to etcd at this time.
@@ -167,11 +172,11 @@ impl NameService {
         drop(news);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
-        let refused = table.update(tree, leases);
-        for (key, reason) in refused.iter().take(MOST_LOGGED) {
+        let skipped = table.update(tree, leases);
+        for (key, reason) in skipped.iter().take(MOST_LOGGED) {
             tracing::warn!(key, "no name is made from the key {key}: {reason}");
         }
-        if let Some(more) = refused.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
+        if let Some(more) = skipped.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
             tracing::warn!(more, "no names are made from {more} more keys");
         }
     }
@@ -198,7 +203,7 @@ impl NameService {
                 }
                 answer
             }
-            None if self.places.has(&question) => {
+            None if self.places.may_have(&question) => {
                 Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
             }
             None => None,
@@ -242,7 +247,7 @@ impl Respond for NameService {
             Handled::Answer(reply) => return Some(reply),
             Handled::Nothing => {}
             Handled::Ask(asking) => {
-                let sender = self.sender.clone();
+                let sender = self.sender.get()?.clone();
                 self.ask(asking, ForwardWay::Udp, move |reply| sender.send(socket, from, &reply));
             }
         }

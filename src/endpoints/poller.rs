@@ -12,7 +12,7 @@ pub(super) const HOLD: Duration = Duration::from_secs(9);
 /// and from a socket that we do not know, so it must have its answer by then.
 pub(super) const HOLD_OF_SEVERAL: Duration = Duration::from_millis(3500);
 /// Time within which nginx repeats a question that is held: it does so every five seconds.
-const REPEATS_WITHIN: Duration = Duration::from_secs(7);
+pub(super) const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Time after which one that does not ask is forgotten.
@@ -21,8 +21,10 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 /// One asker of one name. Serials are those of the name's sets.
 #[derive(Debug)]
 pub(super) struct Poller {
-    /// Order in which pollers of the name were first seen.
+    /// Order in which the workers that ask for the name were first seen.
     pub(super) number: u64,
+    /// Time of that worker's first question.
+    pub(super) since: Instant,
     /// The question that is held.
     pub(super) held: Option<DnsQuestion>,
     /// When it is answered in any case.
@@ -49,11 +51,12 @@ pub(super) enum Handling {
 }
 
 impl Poller {
-    /// Returns one that asks for the first time.
-    pub(super) fn new(number: u64, question: &DnsQuestion, now: Instant) -> Poller {
+    /// Returns one that asks for the first time, for a worker with this number that asked first at `since`.
+    pub(super) fn new((number, since): (u64, Instant), question: &DnsQuestion, now: Instant) -> Poller {
         let last_id = question.id.wrapping_add(1);
         Poller {
             number,
+            since,
             held: None,
             due: None,
             last_id,
@@ -92,6 +95,11 @@ impl Poller {
     /// Returns whether this is the question whose answer it was asked to fetch by TCP.
     pub(super) fn fetches(&self, id: u16) -> bool {
         self.comes_by_tcp && self.last_id == id
+    }
+
+    /// Returns whether it has asked again after an answer, as nginx does and somebody who looks something up does not.
+    pub(super) fn has_taken_any(&self) -> bool {
+        self.taken.is_some()
     }
 
     /// Returns whether it asks as nginx does.

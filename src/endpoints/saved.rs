@@ -145,9 +145,12 @@ pub(super) fn write_lines(path: &Path, text: &str) -> Result<(), String> {
     record::write_readable(path, text).map_err(|error| in_words(&error))
 }
 
-/// Removes lines.
-pub(super) fn remove_lines(path: &Path) {
-    record::remove(path).ok();
+/// Removes lines, if they are there.
+pub(super) fn remove_lines(path: &Path) -> Result<(), String> {
+    match record::remove(path) {
+        Err(error) if error.source.kind() != std::io::ErrorKind::NotFound => Err(in_words(&error)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

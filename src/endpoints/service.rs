@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::model::backoff::Backoff;
 use crate::model::endpoints::{EndpointName, EndpointSet};
 use crate::world::clock;
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
+use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::saved::{self, RecordText, SavedSet};
+use super::until_live::until_live;
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -36,18 +39,23 @@ pub struct EndpointService {
 struct Inner {
     answerer: Answerer,
     ledger: Ledger,
+    /// The sets of files that are not live yet and have other names than the live ones, by destination.
+    awaited: BTreeMap<PathBuf, Vec<EndpointSet>>,
     /// Whether the files on disk may be out of date.
     is_unsaved: bool,
+    /// When to try again to write them, if that has failed.
+    save_at: Option<Instant>,
     next_look: Option<Instant>,
 }
 
-/// Hashes of what was written last.
+/// Hashes of what was written last; `None` if it is not known what is there.
 #[derive(Default)]
 struct WrittenFiles {
     sets: Option<u64>,
-    lines: BTreeMap<PathBuf, u64>,
+    lines: BTreeMap<PathBuf, Option<u64>>,
     /// Files that could not be written, each reported once.
     failed: BTreeSet<PathBuf>,
+    backoff: Backoff,
 }
 
 /// A set of one file, with what its upstream can do.
@@ -86,7 +94,8 @@ impl EndpointService {
             answerer.publish(vec![saved.set], now);
         }
         ledger.all_live();
-        let inner = Inner { answerer, ledger, is_unsaved: true, next_look: None };
+        let awaited = BTreeMap::new();
+        let inner = Inner { answerer, ledger, awaited, is_unsaved: true, save_at: None, next_look: None };
         let service = Arc::new(EndpointService {
             inner: Mutex::new(inner),
             sender: listener.sender(),
@@ -114,7 +123,8 @@ impl EndpointService {
         &self.resolvers
     }
 
-    /// Publishes the sets of a file; questions that were held for them are answered at once.
+    /// Publishes the sets of a file; questions that were held for them are answered at once. As long as the live file has other names,
+    /// a backend that moves between them stays where it is asked for.
     pub fn publish(&self, place: &NamedIn, sets: Vec<PublishedSet>) {
         let now = clock::now();
         let mut inner = self.inner();
@@ -123,15 +133,16 @@ impl EndpointService {
             .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
             .collect();
         inner.ledger.record(place, &uses, now);
-        for PublishedSet { set, .. } in &sets {
-            let now: BTreeSet<SocketAddr> = set.endpoints.iter().map(|endpoint| endpoint.address).collect();
-            let before = inner.answerer.endpoints(&set.name).unwrap_or_default();
-            if before.iter().any(|endpoint| !now.contains(&endpoint.address)) {
-                inner.ledger.lost_endpoint(&set.name);
-            }
-        }
-        let packets = inner.answerer.publish(sets.into_iter().map(PublishedSet::usable).collect(), now);
-        inner.is_unsaved = true;
+        let sets: Vec<EndpointSet> = sets.into_iter().map(PublishedSet::usable).collect();
+        let of_file = inner.ledger.live_names().filter(|(_, live)| live.dest == place.dest);
+        let live: BTreeSet<&EndpointName> = of_file.map(|(name, _)| name).collect();
+        let present = |name: &EndpointName| inner.answerer.endpoints(name).filter(|_| live.contains(name));
+        let has_names_of_live = live.is_empty() || live == sets.iter().map(|set| &set.name).collect();
+        let (answered, awaited) =
+            if has_names_of_live { (sets, None) } else { (until_live(&sets, present), Some(sets)) };
+        inner.awaited.remove(&place.dest);
+        inner.awaited.extend(awaited.map(|sets| (place.dest.clone(), sets)));
+        let packets = inner.answer_with(answered, now);
         drop(inner);
         self.send(packets);
         self.changed.notify_one();
@@ -139,7 +150,25 @@ impl EndpointService {
 
     /// Records that the live file of this destination has these names and no others.
     pub fn went_live(&self, dest: &Path, names: &BTreeSet<EndpointName>) {
-        self.inner().ledger.went_live(dest, names);
+        let mut inner = self.inner();
+        inner.ledger.went_live(dest, names);
+        inner.is_unsaved = true;
+        let Some(mut sets) = inner.awaited.remove(dest) else { return };
+        sets.retain(|set| names.contains(&set.name));
+        let packets = inner.answer_with(sets, clock::now());
+        drop(inner);
+        self.send(packets);
+        self.changed.notify_one();
+    }
+
+    /// Records that a resource has these files and no others.
+    pub fn keep_files(&self, resource: &str, dests: &BTreeSet<&Path>) {
+        self.inner().ledger.keep_files(resource, dests);
+    }
+
+    /// Records which resources conf.d has.
+    pub fn keep_resources(&self, has: impl Fn(&str) -> bool) {
+        self.inner().ledger.keep_resources(has, clock::now());
     }
 
     /// Waits until something may have changed: progress of nginx, or what is due.
@@ -155,16 +184,16 @@ impl EndpointService {
         }
     }
 
-    /// Looks at who asks, and forgets names that no file has and nobody asks for. Returns whether the files on disk may be out of
-    /// date.
+    /// Looks at who asks, and forgets names that no file has and nobody asks for. Returns whether the files on disk have to be brought
+    /// up to date.
     pub fn look(&self, now: Instant) -> bool {
         let mut inner = self.inner();
-        let Inner { answerer, ledger, is_unsaved, next_look } = &mut *inner;
+        let Inner { answerer, ledger, is_unsaved, save_at, next_look, .. } = &mut *inner;
         let mut names = answerer.take_changed();
         if next_look.is_none_or(|at| at <= now) {
             *next_look = Some(now + LOOK_PAUSE);
             names.extend(ledger.names().map(|(name, ..)| name.clone()));
-            for name in ledger.unused() {
+            for name in ledger.unused(fs::has_content) {
                 if answerer.uptake(&name, now) == Uptake::Unasked {
                     answerer.withdraw(&name);
                     ledger.forget(&name);
@@ -177,19 +206,15 @@ impl EndpointService {
             ledger.look(&name, answerer.newest_worker(&name), answerer.uptake(&name, now), now);
             *is_unsaved |= ledger.clean_worker(&name) != before;
         }
-        *is_unsaved
+        *is_unsaved && save_at.is_none_or(|at| at <= now)
     }
 
-    /// Returns whether nginx has taken the present sets of all names of a resource.
-    pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
+    /// Returns the resources that have a name whose present set nginx has not taken.
+    pub fn untaken(&self, now: Instant) -> BTreeSet<Arc<str>> {
         let inner = self.inner();
         let is_taken = |name| inner.answerer.uptake(name, now) == Uptake::Taken && !inner.ledger.is_stale(name);
-        inner.ledger.names_of(resource).all(is_taken)
-    }
-
-    /// Returns whether live files of a resource have names.
-    pub fn drives(&self, resource: &str) -> bool {
-        self.inner().ledger.names_of(resource).next().is_some()
+        let untaken = inner.ledger.live_names().filter(|(name, _)| !is_taken(name));
+        untaken.map(|(_, place)| Arc::clone(&place.resource)).collect()
     }
 
     /// Returns the resources whose nginx has to be reloaded, so that it forgets the lines that it has read from disk.
@@ -204,21 +229,21 @@ impl EndpointService {
         self.inner().ledger.take_silent(now)
     }
 
-    /// Begins a reload of the nginx of these resources: it must not read lines that it does not need.
-    pub fn begin_reload(&self, is_of: impl Fn(&str) -> bool) {
+    /// Begins a reload of nginx, which must not read lines that it does not need.
+    pub fn begin_reload(&self) {
         let now = clock::now();
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, .. } = &mut *inner;
-        ledger.begin_reload(is_of, |name| answerer.uptake(name, now) != Uptake::Unasked, now);
+        ledger.begin_reload(|name| answerer.uptake(name, now) != Uptake::Unasked, now);
         *is_unsaved = true;
         drop(inner);
         self.save();
     }
 
     /// Ends a reload.
-    pub fn end_reload(&self, is_of: impl Fn(&str) -> bool) {
+    pub fn end_reload(&self) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(is_of, clock::now());
+        inner.ledger.end_reload(clock::now());
         inner.is_unsaved = true;
         drop(inner);
         self.save();
@@ -228,7 +253,7 @@ impl EndpointService {
     pub fn save(&self) {
         let mut written = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
         let mut record = RecordText::new();
-        let mut wanted = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
         let mut changed = Vec::new();
         {
             let mut inner = self.inner();
@@ -239,53 +264,93 @@ impl EndpointService {
                 let Some(endpoints) = inner.answerer.endpoints(name) else { continue };
                 let lines = inner.ledger.lines(name, endpoints);
                 if let (Some(text), Some(path)) = (lines, saved::lines_path(&place.dest, name)) {
-                    let hash = hash(&text);
-                    if written.lines.get(&path) != Some(&hash) {
+                    if written.lines.get(&path) != Some(&Some(hash(&text))) {
                         changed.push((path.clone(), text));
                     }
-                    wanted.insert(path, hash);
+                    wanted.insert(path);
+                }
+                // After a restart all that is recorded counts as live.
+                if inner.ledger.is_planned(name) {
+                    continue;
                 }
                 let set = EndpointSet { name: name.clone(), endpoints: endpoints.to_vec() };
                 let clean_worker = inner.ledger.clean_worker(name);
                 record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker });
             }
         }
-        written.write(self.state_folder.as_deref(), &record.finish(), changed, wanted);
+        let is_done = written.write(self.state_folder.as_deref(), &record.finish(), changed, &wanted);
+        let mut inner = self.inner();
+        inner.is_unsaved |= !is_done;
+        inner.save_at =
+            if is_done { None } else { Some(clock::now() + written.backoff.next_delay(random::fraction())) };
+        if is_done {
+            written.backoff.reset();
+        }
+    }
+}
+
+impl Inner {
+    fn answer_with(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {
+        for set in &sets {
+            let own: BTreeSet<SocketAddr> = set.addresses().collect();
+            let before = self.answerer.endpoints(&set.name).unwrap_or_default();
+            if before.iter().any(|endpoint| !own.contains(&endpoint.address)) {
+                self.ledger.lost_endpoint(&set.name, now);
+            }
+        }
+        self.is_unsaved = true;
+        self.answerer.publish(sets, now)
     }
 }
 
 impl WrittenFiles {
+    /// Writes what has changed. Returns whether all of it is on disk.
     fn write(
         &mut self,
         state_folder: Option<&Path>,
         record: &str,
         changed: Vec<(PathBuf, String)>,
-        wanted: BTreeMap<PathBuf, u64>,
-    ) {
-        if let Some(folder) = state_folder
-            && self.sets.replace(hash(record)) != Some(hash(record))
-        {
-            self.report(folder, saved::write_sets(folder, record));
+        wanted: &BTreeSet<PathBuf>,
+    ) -> bool {
+        let mut is_done = true;
+        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
+            let is_written = self.report(folder, saved::write_sets(folder, record));
+            self.sets = is_written.then(|| hash(record));
+            is_done &= is_written;
         }
-        for gone in self.lines.keys().filter(|path| !wanted.contains_key(*path)) {
-            saved::remove_lines(gone);
+        let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
+        for path in gone {
+            if self.report(&path, saved::remove_lines(&path)) {
+                self.lines.remove(&path);
+            } else {
+                is_done = false;
+            }
         }
-        self.lines = wanted;
         for (path, text) in changed {
-            self.report(&path, saved::write_lines(&path, &text));
+            if self.report(&path, saved::write_lines(&path, &text)) {
+                self.lines.insert(path, Some(hash(&text)));
+            } else {
+                // Whatever is there now may have to be removed.
+                self.lines.insert(path, None);
+                is_done = false;
+            }
         }
+        is_done
     }
 
-    fn report(&mut self, path: &Path, written: Result<(), String>) {
+    /// Reports a failure, once for each path. Returns whether there was none.
+    fn report(&mut self, path: &Path, written: Result<(), String>) -> bool {
+        let is_done = written.is_ok();
         match written {
             Ok(()) => {
                 self.failed.remove(path);
             }
             Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
-                "{problem}; if nginx starts while upstreamd does not run, it has no peers (hint: docs/endpoints.md)"
+                "{problem}; if nginx starts while upstreamd is not running, it has no peers (hint: docs/endpoints.md)"
             ),
             Err(_) => {}
         }
+        is_done
     }
 }
 
@@ -333,3 +398,6 @@ impl Respond for EndpointService {
         self.inner().answerer.wake_at()
     }
 }
+
+#[cfg(test)]
+mod tests;

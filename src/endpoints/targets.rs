@@ -13,8 +13,6 @@ use crate::model::endpoints::{DOMAIN, Endpoint};
 const MOST_TARGETS: usize = 32;
 /// Time for which the addresses of a shared name are kept after the last answer that points at it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// Most shared names that are kept.
-const MOST_KEPT: usize = 65_536;
 
 /// One SRV record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +29,8 @@ pub(super) struct SrvTarget {
 #[derive(Debug, Default)]
 pub(super) struct SharedNames {
     by_label: HashMap<String, (Vec<IpAddr>, Instant)>,
+    /// When those that nobody asks for were forgotten last.
+    forgot_at: Option<Instant>,
 }
 
 impl SharedNames {
@@ -67,15 +67,11 @@ impl SharedNames {
             names.push(format!("{label}.{DOMAIN}"));
             self.by_label.insert(label, (members, now));
         }
-        if self.by_label.len() > MOST_KEPT {
-            self.forget_old(now);
+        if self.forgot_at.is_none_or(|at| now.duration_since(at) >= KEPT_FOR) {
+            self.forgot_at = Some(now);
+            self.by_label.retain(|_, (_, used)| now.duration_since(*used) < KEPT_FOR);
         }
         names
-    }
-
-    /// Forgets names that nobody asks for any more.
-    fn forget_old(&mut self, now: Instant) {
-        self.by_label.retain(|_, (_, used)| now.duration_since(*used) < KEPT_FOR);
     }
 
     /// Returns the addresses of the name with this label; `None` if it is none of ours.
@@ -165,5 +161,8 @@ mod tests {
         assert_eq!(resolved(&names, &after).len(), 4999);
         let targets = |services: &[SrvTarget]| services.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
         assert_eq!(targets(&before).intersection(&targets(&after)).count(), MOST_TARGETS - 1);
+        assert_eq!(names.by_label.len(), MOST_TARGETS + 1);
+        names.services(&many[1..], now + KEPT_FOR);
+        assert_eq!(names.by_label.len(), MOST_TARGETS, "nobody has been given the other name for a while");
     }
 }

@@ -54,6 +54,17 @@ impl BackendChange {
         }
     }
 
+    /// Returns this change and a later one together.
+    pub fn and(self, later: BackendChange) -> BackendChange {
+        let (came, went) = (later.added.without(&self.removed), later.removed.without(&self.added));
+        BackendChange {
+            total: later.total,
+            added: self.added.without(&later.removed).and(came),
+            removed: self.removed.without(&later.added).and(went),
+            altered: self.altered.and(later.altered),
+        }
+    }
+
     /// Returns whether nothing has changed, as far as that is known.
     pub fn is_empty(&self) -> bool {
         [&self.added, &self.removed, &self.altered].iter().all(|some| **some == SomeBackends::default())
@@ -88,6 +99,16 @@ impl SomeBackends {
     fn of(mut backends: impl Iterator<Item = String>) -> SomeBackends {
         let named = backends.by_ref().take(MAX_NAMED).collect();
         SomeBackends { named, more: backends.count() }
+    }
+
+    fn without(&self, others: &SomeBackends) -> SomeBackends {
+        let named = self.named.iter().filter(|backend| !others.named.contains(backend)).cloned().collect();
+        SomeBackends { named, more: self.more }
+    }
+
+    fn and(self, later: SomeBackends) -> SomeBackends {
+        let SomeBackends { named, more } = SomeBackends::of(self.named.into_iter().chain(later.named));
+        SomeBackends { named, more: more + self.more + later.more }
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, sign: &str) -> fmt::Result {
@@ -129,6 +150,19 @@ mod tests {
 
     fn up(addresses: &[&'static str]) -> LiveBackends {
         list(&addresses.iter().map(|address| (*address, "", ListedState::Up, 1)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn two_changes_together_are_what_has_changed_since_the_first_began() {
+        let change =
+            |before: &[&'static str], now: &[&'static str]| BackendChange::between(Some(&up(before)), &up(now));
+        let both = change(&["x"], &["x", "y"]).and(change(&["x", "y"], &["y", "v"]));
+        assert_eq!(both.to_string(), "2 backends, +y, +v, -x");
+        assert!(change(&["x"], &["x", "y"]).and(change(&["x", "y"], &["x"])).is_empty());
+        assert!(change(&["x"], &[]).and(change(&[], &["x"])).is_empty());
+        let many = ["a", "b", "c", "d"];
+        let both = change(&[], &many).and(change(&many, &["a", "b", "c", "d", "e", "f", "g"]));
+        assert_eq!(both.to_string(), "7 backends, +a, +b, +c, +d, +e and 2 more");
     }
 
     #[track_caller]

@@ -15,13 +15,13 @@ pub struct Srv {
     pub weight: u16,
 }
 
-/// The name servers that are asked for names of others.
+/// The name servers that are asked for names outside our domains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NameServers {
     /// Those of `/etc/resolv.conf`.
     #[default]
     OfSystem,
-    /// These; without any, names of others are refused.
+    /// These; without any, names outside our domains are refused.
     These(Vec<SocketAddr>),
 }
 

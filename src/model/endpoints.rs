@@ -62,6 +62,13 @@ pub struct EndpointSet {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl EndpointSet {
+    /// Returns the addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.endpoints.iter().map(|endpoint| endpoint.address)
+    }
+}
+
 /// `endpoints`: how changes of backends reach nginx.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndpointsChoice {

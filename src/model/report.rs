@@ -280,7 +280,7 @@ impl Report {
     }
 
     /// Returns whether everything of the resource with this name is live.
-    pub fn has_taken(&self, resource: &str) -> bool {
+    pub fn is_applied(&self, resource: &str) -> bool {
         let is_other = |id: &InstanceId| *id.resource != *resource;
         self.is_in_place(resource)
             && self.dropped.iter().all(|(id, _)| is_other(id))

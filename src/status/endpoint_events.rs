@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::backend_change::BackendChange;
+use crate::model::resource::InstanceId;
 
 use super::fields::NameList;
 
@@ -29,9 +30,9 @@ pub fn not_answering(problem: &str, is_demanded: bool) {
 }
 
 /// Logs that nginx has taken changed endpoints, this time after their publication.
-pub fn taken(resource: &str, change: &BackendChange, after: Duration) {
+pub fn taken(id: &InstanceId, change: &BackendChange, after: Duration) {
     let after_ms = (after.as_secs_f64() * 1e6).round() / 1e3;
-    tracing::info!(%resource, after_ms, "nginx took the endpoints of {resource}: {change} (without a reload, after {after_ms} ms)");
+    tracing::info!(resource = %id, after_ms, "nginx took the endpoints of {id}: {change} (without a reload, after {after_ms} ms)");
 }
 
 /// Logs that nginx is reloaded once more to forget the servers that it read from disk.
@@ -48,7 +49,7 @@ pub fn unasked(resources: &BTreeSet<Arc<str>>) {
     let resources = NameList::of(resources);
     tracing::warn!(
         ?resources,
-        "{resources}: nginx runs and does not ask for the endpoints in its file; reloading it (hint: does the file reach this nginx, \
+        "{resources}: nginx is running but does not ask for the endpoints in its file; reloading it (hint: does the file reach this nginx, \
          and is `resolver` set in it only by servers()?)"
     );
 }

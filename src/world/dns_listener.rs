@@ -32,8 +32,9 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(5);
 const BURST: u32 = 100;
 /// The pause after that.
 const BURST_PAUSE: Duration = Duration::from_millis(1);
-/// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Pause after a failed accept, and after a read that fails again: without a free descriptor or memory, an immediate retry would only
+/// spin.
+const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The reply to a message on a connection.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub trait Respond: Send + Sync + 'static {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
     /// Returns the reply to a message on a connection.
     fn message(&self, bytes: &[u8]) -> MessageReply;
-    /// Returns whether its askers lose what comes at once.
+    /// Returns whether its askers drop datagrams that arrive in a burst.
     fn is_for_slow_askers(&self) -> bool {
         true
     }
@@ -243,12 +244,20 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
     let mut buffer = vec![0; DATAGRAM_BYTES];
     let mut burst: (Option<SocketAddr>, u32) = (None, 0);
     let mut without_rest = 0;
+    let mut has_failed = false;
     loop {
         let received = match socket.try_recv_from(&mut buffer) {
-            Ok(received) => received,
+            Ok(received) => {
+                has_failed = false;
+                received
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                (burst, without_rest) = ((None, 0), 0);
+                (burst, without_rest, has_failed) = ((None, 0), 0, false);
                 socket.readable().await.ok();
+                continue;
+            }
+            Err(_) if std::mem::replace(&mut has_failed, true) => {
+                tokio::time::sleep(FAILURE_PAUSE).await;
                 continue;
             }
             // An answer found nobody there; the kernel says so with the next read.
@@ -300,7 +309,7 @@ async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
                 let responder = Arc::clone(&responder);
                 connections.push_back(tokio::spawn(converse(connection, responder)).abort_handle());
             }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => tokio::time::sleep(FAILURE_PAUSE).await,
         }
     }
 }

@@ -20,7 +20,7 @@ fn pair(place: &Place, check: &str, reload: &str) -> [Resource; 2] {
 
 /// Whether each of the two is live.
 fn taken(report: &Report) -> [bool; 2] {
-    ["a.toml", "b.toml"].map(|name| report.has_taken(name))
+    ["a.toml", "b.toml"].map(|name| report.is_applied(name))
 }
 
 /// The step at which each of these dropped out.
@@ -125,7 +125,7 @@ fn a_file_that_cannot_be_removed_does_not_hold_up_the_others() {
         (&report.outcome, dropped(&report)),
         (&Outcome::Applied, vec![("sites.toml".to_owned(), Stage::Record)])
     );
-    assert_eq!((place.read("b.conf").as_deref(), report.has_taken("sites.toml")), (Some("new"), false));
+    assert_eq!((place.read("b.conf").as_deref(), report.is_applied("sites.toml")), (Some("new"), false));
 }
 
 /// Begins to change both files, and stops when they are in place, as a kill does.

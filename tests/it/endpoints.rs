@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::nginx::{Nginx, http_get, wait_drained};
 use crate::support::template::{Table, table};
 use crate::support::{Daemon, free_port, wait_or, wait_until};
@@ -75,7 +75,7 @@ impl Bed {
         self.nginx.start();
         let agent = self.agent();
         self.sandbox.wait_log("reloading nginx once more");
-        self.sandbox.wait_log_times_since(crate::support::agent::Mark::START, "verified the reload", 2);
+        self.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
         self.wait_served_by(&self.backends[..1]);
         agent
     }
@@ -272,10 +272,10 @@ fn an_upstream_without_a_zone_is_refused_in_words() {
 }
 
 #[test]
-fn where_the_address_is_taken_changes_go_by_reload() {
+fn as_long_as_the_address_is_taken_changes_go_by_reload() {
     for (choice, level) in [("auto", " WARN "), ("dns", "ERROR ")] {
         let mut bed = Bed::with("zone web 256k;", |table| table.lines(format!("endpoints = \"{choice}\"")));
-        let _taken = UdpSocket::bind(&bed.listen).unwrap();
+        let taken = UdpSocket::bind(&bed.listen).unwrap();
         bed.list(&bed.backends[..1]);
         bed.nginx.start();
         let _agent = bed.agent();
@@ -285,7 +285,96 @@ fn where_the_address_is_taken_changes_go_by_reload() {
         assert!(line.contains(level) && line.contains("an address of its own"), "{line}");
         bed.wait_served_by(&bed.backends[..1]);
         assert!(!bed.file().contains("resolve"), "{}", bed.file());
+        drop(taken);
+        wait_until("names", DEADLINE, || bed.file().contains(" resolve "));
+        bed.list(&bed.backends[1..]);
+        bed.wait_served_by(&bed.backends[1..]);
+        assert_eq!(bed.sandbox.log().matches(&problem).count(), 2, "one line for the agent, one for the resource");
     }
+}
+
+#[test]
+fn names_of_a_file_that_goes_away_go_with_it() {
+    let mut nginx = Nginx::recent().build();
+    let sandbox = Sandbox::new();
+    sandbox.template(
+        "vhost.tera",
+        "upstream {{ item }} {\n    zone {{ item }} 256k;\n    {{ servers(prefix=\"/vhosts/\" ~ item) }}\n}\n\
+         server { listen 127.0.0.1:{{ getv(key=\"/port\") }}; server_name {{ item }}; \
+         location / { proxy_pass http://{{ item }}; } }\n",
+    );
+    let dest = nginx.http_file("{{ item }}.conf");
+    let resource = table("vhost.tera", dest.display()).keys(&["/port", "/vhosts"]).set("for_each", "/vhosts/*/");
+    sandbox.resource("vhost", &resource.driving(&nginx));
+    let port = free_port();
+    let list = |names: &[&str]| {
+        let lines: String = names.iter().map(|name| format!("  {name}: {{x: 127.0.0.1:81}}\n")).collect();
+        sandbox.set_store(&format!("port: {port}\nvhosts:\n{lines}"));
+    };
+    let listen = format!("127.8.{}.{}:{port}", port >> 8, port & 255);
+    list(&["a", "b"]);
+    nginx.start();
+    let _agent = sandbox.start(&["--watch", "--endpoints-listen", &listen]);
+    let folder = nginx.http_file("");
+    let lines = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".peers"));
+        names.filter_map(|name| name.chars().nth(1)).collect::<std::collections::BTreeSet<char>>()
+    };
+    wait_until("the lines of both", DEADLINE, || lines() == ['a', 'b'].into());
+    list(&["a"]);
+    wait_until("the lines of one", DEADLINE, || lines() == ['a'].into());
+    // The resource goes away, and its file with it.
+    std::fs::remove_file(sandbox.path("etc/conf.d/vhost.toml")).unwrap();
+    sandbox.wait_log("the resource is gone from conf.d");
+    assert_eq!(lines(), ['a'].into());
+    std::fs::remove_file(nginx.http_file("a.conf")).unwrap();
+    nginx.stop();
+    wait_until("no lines", DEADLINE, || lines().is_empty());
+}
+
+#[test]
+fn a_failed_reload_that_is_owed_for_the_lines_is_tried_again() {
+    let mut bed = Bed::new();
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let (reload, fails) = (bed.nginx.reload_command(), bed.sandbox.path("fails"));
+    let has_failed = bed.sandbox.path("has_failed");
+    let failing =
+        format!("if test -e {}; then touch {}; false; else {reload}; fi", fails.display(), has_failed.display());
+    std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), resource.replace(&reload, &failing)).unwrap();
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.sandbox.wait_log("verified the reload");
+    std::fs::write(&fails, "").unwrap();
+    bed.sandbox.wait_log("reloading nginx once more");
+    wait_until("the failure", DEADLINE, || has_failed.exists());
+    std::fs::remove_file(&fails).unwrap();
+    bed.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
+    assert_eq!(bed.sandbox.log().matches("reloading nginx once more").count(), 1);
+}
+
+#[test]
+fn a_backend_that_moves_to_another_name_serves_while_the_file_is_refused() {
+    let mut bed = Bed::new();
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let (check, refuse) = (bed.nginx.check_command(), bed.sandbox.text_path("refuse"));
+    let refusing = format!("test ! -e {refuse} && {check}");
+    std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), resource.replace(&check, &refusing)).unwrap();
+    let _agent = bed.settle();
+    bed.list(&bed.backends[..2]);
+    bed.wait_served_by(&bed.backends[..2]);
+    std::fs::write(&refuse, "").unwrap();
+    let [a, b, c] = bed.backends;
+    let moved =
+        format!("web:\n  a: '{{\"host\": \"127.0.0.1\", \"port\": {a}, \"max_conns\": 50}}'\n  b: 127.0.0.1:{b}\n");
+    bed.sandbox.set_store(&moved);
+    bed.sandbox.wait_log("check failed");
+    bed.sandbox.set_store(&format!("{moved}  c: 127.0.0.1:{c}\n"));
+    bed.wait_served_by(&bed.backends);
+    std::fs::remove_file(&refuse).unwrap();
+    wait_until("two names", DEADLINE, || bed.file().matches(" resolve ").count() == 2);
+    bed.wait_served_by(&bed.backends);
 }
 
 #[test]

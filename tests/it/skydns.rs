@@ -173,7 +173,7 @@ fn services_have_names_of_their_own_and_many_come_over_tcp() {
 }
 
 #[test]
-fn names_of_others_are_passed_on() {
+fn names_outside_our_domains_are_passed_on() {
     let other = Dns::start();
     other.add_host("db.example.org.");
     let forward = other.address().to_string();
@@ -229,7 +229,7 @@ fn a_question_that_came_over_tcp_is_passed_on_over_tcp() {
 }
 
 #[test]
-fn a_taken_address_is_an_error_and_everything_else_goes_on() {
+fn a_taken_address_is_an_error_until_it_is_free_and_everything_else_goes_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();
@@ -238,6 +238,9 @@ fn a_taken_address_is_an_error_and_everything_else_goes_on() {
     let _agent = sandbox.start(&["--watch", "--dns-domain", "webapp.dev", "--dns-listen", &listen]);
     sandbox.wait_log("cannot answer questions for names of the store: cannot listen at");
     sandbox.wait_output("a", "one\n");
+    drop(taken);
+    sandbox.wait_log("answering questions for names in webapp.dev at");
+    assert_eq!(sandbox.log().matches("cannot answer questions for names").count(), 1);
 }
 
 #[test]

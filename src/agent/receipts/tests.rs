@@ -215,6 +215,28 @@ fn a_change_that_nginx_asks_for_drains_once_it_is_taken_and_unused() {
 }
 
 #[test]
+fn changes_that_are_taken_together_drain_with_the_last_of_them() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    walk.pass(10, unchanged());
+    walk.has_taken = false;
+    let remove = |walk: &mut Walk, revision: i64| {
+        walk.receipts.touched(&"web.toml".into(), Revision(revision), Instant::now());
+        let now = walk.now;
+        walk.pass_that_removes(revision, unchanged(), endpoints(now));
+    };
+    remove(&mut walk, 12);
+    walk.drains.taken(|_| true, walk.now);
+    remove(&mut walk, 14);
+    walk.end_of_connections();
+    walk.receipts.settle(|_| true, &walk.reloads);
+    walk.end_of_connections();
+    walk.check(14, [Some(14), Some(14), Some(10)], (0, Some(0)));
+    walk.drains.taken(|_| true, walk.now);
+    walk.end_of_connections();
+    walk.check(14, [Some(14); 3], (0, Some(0)));
+}
+
+#[test]
 fn workers_that_were_leaving_before_count() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.reloads.add_earlier(BTreeSet::from([Process { pid: 7, start_time: 1 }]), walk.now);

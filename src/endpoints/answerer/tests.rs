@@ -49,10 +49,20 @@ impl Walk {
 
     /// Asks for the peers. Returns the ports in the answer; `None` if there is none yet.
     fn ask(&mut self, port: u16, id: u16) -> Option<Vec<u16>> {
+        self.ask_at(0, port, id)
+    }
+
+    /// Asks at one of our addresses.
+    fn ask_at(&mut self, socket: usize, port: u16, id: u16) -> Option<Vec<u16>> {
         let bytes = query(&format!("_peers._tcp.{}", self.name), RecordType::SRV, id);
-        let packet = self.answerer.take_datagram(asker(port), &bytes, self.now)?;
-        assert_eq!(packet.to, asker(port));
+        let asker = Asker { socket, ..asker(port) };
+        let packet = self.answerer.take_datagram(asker, &bytes, self.now)?;
+        assert_eq!(packet.to, asker);
         Some(ports(&packet.bytes))
+    }
+
+    fn worker(&self) -> Option<u64> {
+        self.answerer.newest_worker(&self.name).map(|worker| worker.number)
     }
 
     fn tick(&mut self) -> Vec<u16> {
@@ -128,7 +138,7 @@ fn of_several_addresses_none_is_asked_twice_for_one_answer() {
 }
 
 #[test]
-fn whoever_stops_to_repeat_a_held_question_does_not_ask() {
+fn whoever_stops_repeating_a_held_question_does_not_ask() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);
     walk.ask(1, 10);
@@ -180,6 +190,46 @@ fn the_newest_asker_decides_and_a_silent_one_does_not() {
     assert_eq!(walk.uptake(), Uptake::Taken, "the older one's question is held");
     walk.pass(2100);
     assert_eq!(walk.uptake(), Uptake::Unasked);
+}
+
+#[test]
+fn somebody_who_looks_a_name_up_is_no_worker() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    let began = walk.now;
+    walk.ask(1, 10);
+    assert_eq!(walk.worker(), None, "it may be anybody");
+    walk.pass(1000);
+    walk.ask(1, 11);
+    assert_eq!(walk.answerer.newest_worker(&walk.name).map(|worker| worker.since), Some(began));
+    assert_eq!(walk.ask(2, 20), Some(vec![81]));
+    walk.pass(1000);
+    assert_eq!(walk.ask(2, 20), Some(vec![81]), "a repeat");
+    assert_eq!(walk.worker(), Some(1));
+    walk.pass(3001);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+}
+
+#[test]
+fn a_worker_that_asks_at_several_addresses_is_one() {
+    let mut walk = Walk { answerer: Answerer::new(REFUGE.parse().unwrap(), 2), ..Walk::new() };
+    walk.publish(&["10.0.0.1:81"]);
+    for round in 0..3 {
+        for socket in 0..2 {
+            if walk.ask_at(socket, 10 + u16::try_from(socket).unwrap(), 10 * round + 1).is_none() {
+                walk.pass(3500);
+                walk.tick();
+            }
+            walk.pass(1000);
+        }
+    }
+    assert_eq!((walk.worker(), walk.uptake()), (Some(1), Uptake::Taken));
+    // A reload.
+    for id in 1..3 {
+        walk.ask_at(0, 20, id);
+        walk.pass(1000);
+    }
+    assert_eq!(walk.worker(), Some(2));
 }
 
 #[test]
@@ -254,6 +304,11 @@ fn strangers_cannot_fill_the_memory() {
         walk.ask(port, 1);
     }
     assert_eq!(walk.answerer.early.len(), MOST_EARLY);
+    walk.pass(7001);
+    walk.ask(5001, 1);
+    assert_eq!(walk.answerer.early.len(), 1, "the others do not ask any more");
+    walk.pass(7001);
+    assert!(walk.publish(&["10.0.0.1:81"]).is_empty());
 }
 
 #[test]

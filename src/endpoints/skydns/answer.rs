@@ -26,7 +26,7 @@ const ENOUGH_TO_EXIST: usize = 1000;
 pub struct NameAnswer {
     /// The message.
     pub bytes: Vec<u8>,
-    /// A host of others that it leads to, whose addresses are missing.
+    /// A host outside our domains that it leads to, whose addresses are missing.
     pub unfinished: Option<Name>,
 }
 
@@ -151,8 +151,10 @@ impl<'t> Answering<'t> {
     }
 
     fn exists(&self, labels: &[&str], domain: &OwnDomain) -> bool {
-        self.finder.budget.set(ENOUGH_TO_EXIST);
-        !self.finder.at_or_below(labels, domain.labels.len()).is_empty()
+        // A search of its own: that this one is spent does not mean that an answer is cut.
+        let finder = Finder::new(self.table);
+        finder.budget.set(ENOUGH_TO_EXIST);
+        !finder.at_or_below(labels, domain.labels.len()).is_empty()
     }
 
     /// Adds the addresses of these records of `owner`, and those that the names they have lead to. `chain`: the names that led here.
@@ -189,7 +191,7 @@ impl<'t> Answering<'t> {
         }
     }
 
-    /// Returns the only host of others that these records lead to.
+    /// Returns the only host outside our domains that these records lead to.
     fn unfinished(&self, records: &[Record]) -> Option<Name> {
         let mut foreign = records.iter().filter_map(|record| match &record.data {
             RData::CNAME(host) if self.own(&labels::of_name(host)?).is_none() => Some(&host.0),

@@ -14,7 +14,7 @@ const PRIORITIES: [u16; 2] = [10, 20];
 /// The records of a service, each with its labels and its key, and the keys that are none, with the reason.
 pub(super) struct ServiceRecords {
     pub(super) records: Vec<(Vec<String>, String, SkyRecord)>,
-    pub(super) refused: Vec<(String, String)>,
+    pub(super) skipped: Vec<(String, String)>,
 }
 
 /// Reads the keys below `folder`, which is that of one service in `root`; both end with `/`.
@@ -28,7 +28,7 @@ pub(super) fn read<'v>(
     let options = Options { hostnames: true, ..Options::default() };
     let mut backends = Records::<Backend>::read(folder, options, keys, lookup);
     let settled = backends.settle(|backend| backend);
-    let mut refused: Vec<(String, String)> =
+    let mut skipped: Vec<(String, String)> =
         settled.skipped.into_iter().map(|(key, reason)| (key, reason.to_string())).collect();
     let mut records = Vec::new();
     for backend in settled.items.into_iter().filter(|backend| !backend.down) {
@@ -39,10 +39,10 @@ pub(super) fn read<'v>(
                 record.shares_target |= !backend.key.strip_prefix(root).unwrap_or_default().split('/').eq(own);
                 records.push((labels, backend.key, record));
             }
-            None => refused.push((backend.key, "it makes no name".to_owned())),
+            None => skipped.push((backend.key, "it makes no name".to_owned())),
         }
     }
-    ServiceRecords { records, refused }
+    ServiceRecords { records, skipped }
 }
 
 /// Returns the labels of the key of a backend, the last first.

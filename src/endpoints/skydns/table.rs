@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
+use hickory_proto::rr::RecordType;
+
 use crate::endpoints::message::DnsQuestion;
 use crate::model::key::Key;
 use crate::model::lease::LeaseId;
@@ -16,7 +18,7 @@ use super::record::SkyRecord;
 use super::services;
 
 /// Most keys that are remembered to be no records, so that each is reported once.
-const MOST_REFUSED: usize = 10_000;
+const MOST_SKIPPED: usize = 10_000;
 
 /// Where the records of the store are, and the domains that they are answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,10 +37,13 @@ impl NamePlaces {
         self.domain.is_some() || self.services.is_some()
     }
 
-    /// Returns whether a question is about a name of ours.
-    pub fn has(&self, question: &DnsQuestion) -> bool {
+    /// Returns whether a question may be about a name of ours: one in our domains, or an address, whose host the store may have.
+    pub fn may_have(&self, question: &DnsQuestion) -> bool {
         let name = question.query.name.to_lowercase();
-        self.domain.iter().chain(&self.services).any(|domain| domain.name.zone_of(&name))
+        let is_pointer = question.kind() == RecordType::PTR && name.iter().next_back() == Some(b"arpa");
+        let is_below = |domain: &OwnDomain| domain.name.zone_of(&name);
+        self.domain.as_ref().is_some_and(|domain| is_pointer || is_below(domain))
+            || self.services.as_ref().is_some_and(is_below)
     }
 
     /// Returns the keys that have to be followed.
@@ -63,7 +68,7 @@ pub struct NameTable {
     /// The tree that they were read from.
     tree: Tree,
     /// Keys that are no records.
-    refused: BTreeSet<String>,
+    skipped: BTreeSet<String>,
     leases: HashMap<Key, LeaseId>,
     pub(super) records: BTreeMap<Box<str>, SkyRecord>,
 }
@@ -90,13 +95,13 @@ impl NameTable {
         let mut changed = self.tree.changed_paths(&tree);
         changed.extend(leases.apply(&mut self.leases));
         self.tree = tree;
-        let mut refused: Vec<(String, String)> = Vec::new();
+        let mut skipped: Vec<(String, String)> = Vec::new();
         let mut services: BTreeSet<String> = BTreeSet::new();
         let (skydns, root) = (self.places.skydns_folder(), self.places.services_folder());
         for key in &changed {
             let key = key.as_str();
             if let Some(below) = skydns.as_deref().and_then(|folder| key.strip_prefix(folder)) {
-                refused.extend(self.take(key, below).err().map(|reason| (key.to_owned(), reason.to_owned())));
+                skipped.extend(self.take(key, below).err().map(|reason| (key.to_owned(), reason.to_owned())));
             }
             if let Some(root) = &root
                 && let Some((service, _)) = key.strip_prefix(root.as_str()).and_then(|below| below.split_once('/'))
@@ -105,29 +110,29 @@ impl NameTable {
             }
         }
         for folder in services {
-            refused.extend(self.take_service(root.as_deref().unwrap_or_default(), &folder));
+            skipped.extend(self.take_service(root.as_deref().unwrap_or_default(), &folder));
         }
-        refused.retain(|(key, _)| self.refused.len() < MOST_REFUSED && self.refused.insert(key.clone()));
-        refused
+        skipped.retain(|(key, _)| self.skipped.len() < MOST_SKIPPED && self.skipped.insert(key.clone()));
+        skipped
     }
 
     /// Takes the present value of a key, with this path below the folder of SkyDNS.
     fn take(&mut self, key: &str, below: &str) -> Result<(), &'static str> {
         let labels: Option<Vec<String>> = below.split('/').map(labels::of_key_part).collect();
-        let labels = labels.ok_or("a part of the key is longer than a label of a name can be")?;
-        let place = labels::place(&labels, key).into_boxed_str();
-        self.records.remove(&place);
+        let place = labels.as_ref().map(|labels| labels::place(labels, key).into_boxed_str());
+        place.iter().for_each(|place| drop(self.records.remove(place)));
         let Some(value) = self.tree.get(key) else {
-            self.refused.remove(key);
+            self.skipped.remove(key);
             return Ok(());
         };
+        let (labels, place) = labels.zip(place).ok_or("a part of the key is longer than a label of a name can be")?;
         let text = value.as_text().ok_or("the value is not UTF-8 text, or too long")?;
         let mut record = SkyRecord::parse(&labels, text)?;
         // A part that was changed may be the same as that of another key.
         record.shares_target |= !below.split('/').eq(labels.iter().map(String::as_str));
         record.lease = self.lease(key);
         self.records.insert(place, record);
-        self.refused.remove(key);
+        self.skipped.remove(key);
         Ok(())
     }
 
@@ -154,9 +159,9 @@ impl NameTable {
             record.lease = self.lease(&key);
             self.records.insert(labels::place(&labels, &key).into_boxed_str(), record);
         }
-        let refused: BTreeSet<&str> = found.refused.iter().map(|(key, _)| key.as_str()).collect();
-        self.refused.retain(|key| !key.starts_with(folder) || refused.contains(key.as_str()));
-        found.refused
+        let skipped: BTreeSet<&str> = found.skipped.iter().map(|(key, _)| key.as_str()).collect();
+        self.skipped.retain(|key| !key.starts_with(folder) || skipped.contains(key.as_str()));
+        found.skipped
     }
 
     fn lease(&self, key: &str) -> LeaseId {

@@ -330,6 +330,23 @@ fn texts_mail_name_servers_pointers_and_stripped_targets() {
 }
 
 #[test]
+fn what_may_be_ours_is_known_without_a_table() {
+    let may_have = |places: &NamePlaces, name, kind| places.may_have(&question(name, kind));
+    for (name, kind, expected) in [
+        ("x.webapp.dev", RecordType::A, true),
+        ("x.svc.internal", RecordType::A, true),
+        ("example.org", RecordType::A, false),
+        ("1.0.0.10.in-addr.arpa", RecordType::PTR, true),
+        ("1.0.0.10.in-addr.arpa", RecordType::A, false),
+        ("arpa.example.org", RecordType::PTR, false),
+    ] {
+        assert_eq!(may_have(&places(), name, kind), expected, "{name} {kind}");
+    }
+    let without = NamePlaces { domain: None, ..places() };
+    assert!(!may_have(&without, "1.0.0.10.in-addr.arpa", RecordType::PTR), "pointers stand below /skydns");
+}
+
+#[test]
 fn a_malformed_record_hides_only_itself() {
     let bad = [
         "",
@@ -370,10 +387,11 @@ fn a_malformed_record_hides_only_itself() {
     assert_eq!([put("/skydns/dev/webapp/x", "{}"), put("/services/web/a", "10.0.0.3:80")], [0, 0]);
     assert_eq!([put("/skydns/dev/webapp/x", "3"), put("/services/web/a", "3")], [1, 1]);
     let long = format!("/skydns/dev/webapp/{}", "x".repeat(64));
-    assert_eq!(
-        NameTable::new(places()).update(tree(&[(&long, r#"{"host":"10.0.0.9"}"#)]), KeyLeases::default()).len(),
-        1
-    );
+    assert_eq!([put(&long, "{}"), put(&long, "{ }")], [1, 0]);
+    store.advance(Revision(44), [], [Key::from(long.as_str())]);
+    table.update(store.clone(), KeyLeases::default());
+    store.advance(Revision(45), [(Key::from(long.as_str()), Value::from("{}"))], []);
+    assert_eq!(table.update(store.clone(), KeyLeases::default()).len(), 1, "it was gone");
     let deep = format!("/skydns/dev/webapp{}", "/abcdefgh".repeat(30));
     assert_eq!(
         NameTable::new(places()).update(tree(&[(&deep, r#"{"host":"10.0.0.9"}"#)]), KeyLeases::default()).len(),
@@ -440,5 +458,9 @@ fn what_does_not_fit_is_left_out_and_said() {
         assert!(bytes.len() <= limit && !message.answers.is_empty(), "{count} {limit}");
         assert_eq!(message.metadata.truncation, is_cut, "{count} {limit} {kind}");
         assert!(is_cut || message.answers.len() == count);
+    }
+    // That there is no such record is the whole answer, however many others there are.
+    for kind in [RecordType::CNAME, RecordType::HTTPS] {
+        assert_eq!(lines(&table(&entries[..2000]), "x.webapp.dev", kind, 0), ["webapp.dev. 60 SOA"]);
     }
 }

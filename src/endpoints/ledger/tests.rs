@@ -1,0 +1,201 @@
+//! What becomes of names while nginx asks, reloads or is silent, and while files come and go.
+
+use super::*;
+
+fn name() -> EndpointName {
+    EndpointName::new("web-1")
+}
+
+fn address(number: u64) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 4000 + number as u16))
+}
+
+fn worker(number: u64, since: Instant) -> Worker {
+    Worker { number, address: address(number), since }
+}
+
+struct Walk {
+    ledger: Ledger,
+    now: Instant,
+}
+
+impl Walk {
+    fn new() -> Walk {
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
+        ledger.record(&place, &[NameUse { name: name(), knows_backups: true }], now);
+        ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]));
+        Walk { ledger, now }
+    }
+
+    fn live(&self) -> Vec<EndpointName> {
+        self.ledger.live_names().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    fn asks(&mut self, number: u64) {
+        self.ledger.look(&name(), Some(worker(number, self.now)), Uptake::Taken, self.now);
+    }
+
+    fn must_clean(&mut self) -> bool {
+        !self.ledger.to_clean(|_| true, self.now).is_empty()
+    }
+
+    fn reload(&mut self, has_taken: bool) {
+        self.ledger.begin_reload(|_| has_taken, self.now);
+    }
+
+    fn lines(&self) -> Option<String> {
+        let endpoint = |text: &str, weight| Endpoint { address: text.parse().unwrap(), weight, is_backup: false };
+        self.ledger.lines(&name(), &[endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)])
+    }
+}
+
+#[test]
+fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
+    let mut walk = Walk::new();
+    assert_eq!(walk.lines().unwrap(), "server 10.0.0.1:80 backup;\nserver [2001:db8::1]:80 weight=3 backup;\n");
+    walk.asks(1);
+    assert!(!walk.must_clean());
+    assert_eq!(walk.ledger.wake_at(walk.now), Some(walk.now + CLEAN_AFTER));
+    walk.pass(5);
+    assert!(walk.ledger.to_clean(|_| false, walk.now).is_empty(), "it has no other peers yet");
+    assert!(walk.must_clean());
+    assert!(!walk.must_clean(), "the reload has time");
+    walk.reload(true);
+    assert_eq!(walk.lines(), None);
+    walk.ledger.end_reload(walk.now);
+    assert!(walk.lines().is_some());
+    walk.asks(2);
+    walk.pass(100);
+    assert!(!walk.must_clean());
+    // A reload of somebody else.
+    walk.asks(3);
+    walk.pass(5);
+    assert!(walk.must_clean());
+}
+
+#[test]
+fn a_reload_before_nginx_has_the_set_leaves_the_lines() {
+    let mut walk = Walk::new();
+    walk.reload(false);
+    assert!(walk.lines().is_some());
+    walk.asks(1);
+    walk.pass(5);
+    assert!(walk.must_clean());
+}
+
+#[test]
+fn a_removed_backend_in_the_lines_that_nginx_has_read_is_urgent() {
+    let mut walk = Walk::new();
+    walk.asks(1);
+    walk.ledger.lost_endpoint(&name(), walk.now);
+    assert!(walk.ledger.is_stale(&name()) && walk.must_clean() && !walk.must_clean());
+    walk.pass(5);
+    assert!(!walk.must_clean(), "it is owed once, and tried again as other reloads are");
+    walk.reload(true);
+    walk.asks(2);
+    assert!(!walk.ledger.is_stale(&name()));
+}
+
+#[test]
+fn what_was_removed_before_nginx_could_ask_us_is_urgent_too() {
+    let mut walk = Walk::new();
+    walk.ledger.lost_endpoint(&name(), walk.now);
+    assert!(!walk.ledger.is_stale(&name()), "no worker has read anything");
+    walk.pass(1);
+    walk.asks(1);
+    assert!(walk.ledger.is_stale(&name()) && walk.must_clean());
+    walk.pass(1);
+    walk.asks(2);
+    assert!(!walk.ledger.is_stale(&name()), "it has read the lines after that");
+}
+
+#[test]
+fn a_reload_for_one_group_cleans_the_names_of_all() {
+    let mut walk = Walk::new();
+    let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]));
+    let endpoints = [Endpoint { address: address(1), weight: 1, is_backup: false }];
+    for number in 1..3 {
+        walk.reload(true);
+        assert_eq!((walk.lines(), walk.ledger.lines(&other, &endpoints)), (None, None));
+        let began = walk.now;
+        walk.ledger.end_reload(walk.now);
+        // The next reload, perhaps of a different nginx, begins before the workers of this one have asked again.
+        walk.pass(1);
+        walk.reload(true);
+        for name in [name(), other.clone()] {
+            walk.ledger.look(&name, Some(worker(number, began)), Uptake::Taken, walk.now);
+        }
+        walk.pass(100);
+        assert!(!walk.must_clean());
+    }
+}
+
+#[test]
+fn a_restart_of_ours_remembers_a_clean_worker() {
+    let mut walk = Walk::new();
+    walk.ledger.remember_clean(&name(), address(1));
+    walk.asks(1);
+    walk.pass(9);
+    assert!(!walk.must_clean());
+    assert_eq!(walk.ledger.clean_worker(&name()), Some(address(1)));
+    let mut other = Walk::new();
+    other.ledger.remember_clean(&name(), address(7));
+    other.asks(1);
+    other.pass(9);
+    assert!(other.must_clean());
+    assert_eq!(other.ledger.clean_worker(&name()), None);
+}
+
+#[test]
+fn a_file_whose_names_nobody_asks_for_is_known() {
+    let mut walk = Walk::new();
+    let silent = |walk: &mut Walk| walk.ledger.take_silent(walk.now).get("a.toml").copied();
+    walk.pass(15);
+    assert_eq!(silent(&mut walk), Some(false));
+    assert_eq!(silent(&mut walk), None, "the reload has time");
+    walk.pass(15);
+    assert_eq!(silent(&mut walk), Some(true));
+    walk.asks(1);
+    walk.ledger.look(&name(), Some(worker(1, walk.now)), Uptake::Unasked, walk.now);
+    walk.pass(14);
+    assert_eq!(silent(&mut walk), None);
+    walk.pass(1);
+    assert_eq!(silent(&mut walk), Some(false));
+    walk.pass(15);
+    walk.ledger.went_live(Path::new("/a"), &BTreeSet::new());
+    assert_eq!(silent(&mut walk), None);
+    assert_eq!(walk.ledger.unused(|_| true), [name()]);
+}
+
+#[test]
+fn names_of_a_file_that_is_gone_are_over() {
+    let mut walk = Walk::new();
+    let place = NamedIn { resource: "a.toml".into(), dest: "/b".into() };
+    let other = EndpointName::new("web-2");
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]));
+    assert_eq!(walk.live(), [name(), other.clone()]);
+    walk.ledger.keep_files("b.toml", &BTreeSet::new());
+    walk.ledger.keep_files("a.toml", &BTreeSet::from([Path::new("/a")]));
+    assert_eq!(walk.live(), [name()]);
+    assert_eq!(walk.ledger.unused(|_| true), [other]);
+}
+
+#[test]
+fn names_of_a_resource_that_is_gone_are_answered_as_long_as_its_file_exists() {
+    let mut walk = Walk::new();
+    walk.ledger.keep_resources(|_| false, walk.now);
+    walk.pass(15);
+    assert_eq!((walk.live(), walk.ledger.take_silent(walk.now)), (vec![], BTreeMap::new()));
+    assert_eq!((walk.ledger.unused(|_| true), walk.ledger.unused(|_| false)), (vec![], vec![name()]));
+    walk.ledger.keep_resources(|_| true, walk.now);
+    assert_eq!((walk.live(), walk.ledger.unused(|_| false)), (vec![name()], vec![]));
+    assert_eq!(walk.ledger.take_silent(walk.now), BTreeMap::new(), "nginx has time to ask");
+}

@@ -20,21 +20,18 @@ const MAX_RECEIPT_BYTES: usize = 16 << 20;
 /// The connection to etcd, up or down.
 pub(super) struct EtcdLink {
     members: Members,
-    /// Time limit for a request: no lease may run out while one member does not respond.
-    limit: Duration,
     /// Watch of all agents' receipts, from the first time that they are read.
     receipts: Option<Watch>,
 }
 
 impl EtcdLink {
     pub(super) fn new(settings: EtcdSettings) -> EtcdLink {
-        let limit = settings.request_timeout;
-        EtcdLink { members: Members::new(settings), limit, receipts: None }
+        EtcdLink { members: Members::new(settings), receipts: None }
     }
 
-    /// Sets the time limit for requests.
+    /// Sets the time limit for connecting and for requests: no lease may run out while one member does not respond.
     pub(super) fn set_limit(&mut self, limit: Duration) {
-        self.limit = limit.min(self.members.settings().request_timeout);
+        self.members.set_limit(limit);
     }
 
     /// Returns the member that is connected, if one is.
@@ -48,7 +45,8 @@ impl EtcdLink {
             Ok(outcome) => outcome,
             Err(failure) => {
                 let failure = self.members.blame(failure);
-                if failure.kind != FailureKind::Denied {
+                // These are answers of a member that is well: another one would say the same.
+                if !matches!(failure.kind, FailureKind::Denied | FailureKind::TooLarge) {
                     self.members.disconnect();
                     self.receipts = None;
                 }
@@ -62,44 +60,14 @@ impl EtcdLink {
     /// # Errors
     /// etcd does not show them: not now, or not to this user.
     pub(super) async fn receipts(&mut self) -> Result<Vec<StoredReceipt>, EtcdFailure> {
-        self.read_receipts().await.map_err(|failure| self.members.blame(failure))
-    }
-
-    /// Reads them page by page: one that is left out might be that of the only agent that has not drained.
-    async fn read_receipts(&mut self) -> Result<Vec<StoredReceipt>, EtcdFailure> {
-        let connection = self.connection()?;
-        let start = format!("{}/", receipt::FOLDER);
-        let end = Some(format!("{}0", receipt::FOLDER).into_bytes());
-        let mut span = Span { start: start.clone().into_bytes(), end };
-        let (mut found, mut bytes, mut at, mut limit) = (Vec::new(), 0, None, RECEIPTS_AT_ONCE);
-        loop {
-            let page = match connection.read(&span, at, limit).await {
-                Err(failure) if failure.kind == FailureKind::TooLarge && limit > 1 => {
-                    limit = (limit / 8).max(1);
-                    continue;
-                }
-                page => page?,
-            };
-            found.extend(page.entries.iter().filter_map(|entry| {
-                let id = entry.key.as_str().strip_prefix(&start)?.to_owned();
-                let text = entry.value.as_text().unwrap_or_default().to_owned();
-                Some(StoredReceipt { id, text, written: entry.mod_revision })
-            }));
-            bytes += page.bytes;
-            if found.len() > MAX_RECEIPTS || bytes > MAX_RECEIPT_BYTES {
-                let problem =
-                    format!("{} has more than {MAX_RECEIPTS} keys or {MAX_RECEIPT_BYTES} bytes", receipt::FOLDER);
-                return Err(EtcdFailure::unreachable(problem));
+        let is_watching = self.receipts.is_some();
+        match self.members.ask(|connection| read_receipts(connection, !is_watching)).await {
+            Ok((found, watch)) => {
+                self.receipts = watch.or(self.receipts.take());
+                Ok(found)
             }
-            at = Some(page.header.revision);
-            let Some(next) = page.next else { break };
-            span.start = next;
+            Err(failure) => Err(self.members.blame(failure)),
         }
-        if let (None, Some(revision)) = (&self.receipts, at) {
-            let all = Span { start: start.into_bytes(), end: span.end };
-            self.receipts = Some(connection.watch(&[all], revision, false).await?);
-        }
-        Ok(found)
     }
 
     /// Waits until a receipt changes. Dropping the future loses nothing.
@@ -122,24 +90,64 @@ impl EtcdLink {
 
     async fn attempt(&mut self, action: &EtcdAction) -> Result<EtcdOutcome, EtcdFailure> {
         if *action == EtcdAction::Connect {
-            self.members.connect_next().await?;
+            if self.members.connection().is_err() {
+                self.members.connect_next().await?;
+            }
             return Ok(EtcdOutcome::Connected);
         }
-        let connection = self.connection()?;
-        Ok(match action {
-            EtcdAction::Grant(ttl_seconds) => EtcdOutcome::Granted(connection.grant(*ttl_seconds).await?),
-            EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(connection.keep_alive(*id).await?),
-            EtcdAction::List(id) => EtcdOutcome::Listed(connection.keys_under(*id).await?),
-            EtcdAction::Write(id, writes) => EtcdOutcome::Wrote(connection.write(*id, writes).await?),
-            EtcdAction::Revoke(id) => {
-                connection.revoke(*id).await?;
-                EtcdOutcome::Revoked
-            }
-            EtcdAction::Connect | EtcdAction::Wait(_) => EtcdOutcome::Connected,
-        })
+        self.members.ask(|connection| request(connection, action)).await
     }
+}
 
-    fn connection(&self) -> Result<Connection, EtcdFailure> {
-        Ok(self.members.connection()?.with_deadline(self.limit))
+async fn request(connection: Connection, action: &EtcdAction) -> Result<EtcdOutcome, EtcdFailure> {
+    Ok(match action {
+        EtcdAction::Grant(ttl_seconds) => EtcdOutcome::Granted(connection.grant(*ttl_seconds).await?),
+        EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(connection.keep_alive(*id).await?),
+        EtcdAction::List(id) => EtcdOutcome::Listed(connection.keys_under(*id).await?),
+        EtcdAction::Write(id, writes) => EtcdOutcome::Wrote(connection.write(*id, writes).await?),
+        EtcdAction::Revoke(id) => {
+            connection.revoke(*id).await?;
+            EtcdOutcome::Revoked
+        }
+        EtcdAction::Connect | EtcdAction::Wait(_) => EtcdOutcome::Connected,
+    })
+}
+
+/// Reads all receipts page by page: one that is left out might be that of the only agent that has not drained. With `watches`,
+/// also watches them from then on.
+async fn read_receipts(
+    connection: Connection,
+    watches: bool,
+) -> Result<(Vec<StoredReceipt>, Option<Watch>), EtcdFailure> {
+    let start = format!("{}/", receipt::FOLDER);
+    let all = Span { start: start.clone().into_bytes(), end: Some(format!("{}0", receipt::FOLDER).into_bytes()) };
+    let (mut found, mut bytes, mut at, mut limit) = (Vec::new(), 0, None, RECEIPTS_AT_ONCE);
+    let mut span = all.clone();
+    loop {
+        let page = match connection.read(&span, at, limit).await {
+            Err(failure) if failure.kind == FailureKind::TooLarge && limit > 1 => {
+                limit = (limit / 8).max(1);
+                continue;
+            }
+            page => page?,
+        };
+        found.extend(page.entries.iter().filter_map(|entry| {
+            let id = entry.key.as_str().strip_prefix(&start)?.to_owned();
+            let text = entry.value.as_text().unwrap_or_default().to_owned();
+            Some(StoredReceipt { id, text, written: entry.mod_revision })
+        }));
+        bytes += page.bytes;
+        if found.len() > MAX_RECEIPTS || bytes > MAX_RECEIPT_BYTES {
+            let problem = format!("{} has more than {MAX_RECEIPTS} keys or {MAX_RECEIPT_BYTES} bytes", receipt::FOLDER);
+            return Err(EtcdFailure::unreachable(problem));
+        }
+        at = Some(page.header.revision);
+        match page.next {
+            Some(next) => span.start = next,
+            None if watches => {
+                return Ok((found, Some(connection.watch(&[all], page.header.revision, false).await?)));
+            }
+            None => return Ok((found, None)),
+        }
     }
 }

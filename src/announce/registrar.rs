@@ -151,7 +151,8 @@ impl Registrar {
         let mut wake = Earliest::default();
         let writes = self.due_writes(now, &mut wake);
         if let LinkState::Down(at) = self.link {
-            let nothing_to_do = self.leases.is_empty() && writes.is_none();
+            // A loss that was reported is followed until it is over, even with nothing to write.
+            let nothing_to_do = self.leases.is_empty() && writes.is_none() && self.lost.is_none();
             return match nothing_to_do {
                 true => EtcdAction::Wait(wake.0),
                 false if at > now => EtcdAction::Wait(Some(at)),
@@ -215,7 +216,9 @@ impl Registrar {
                 for lease in self.leases.values_mut() {
                     (lease.renew_at, lease.list_at) = (now, now);
                 }
-                return notices;
+            }
+            (EtcdAction::Write(_, writes), EtcdOutcome::Failed(failure)) if failure.kind == FailureKind::Denied => {
+                self.denied(writes, &failure, now, &mut notices);
             }
             (action, EtcdOutcome::Failed(failure)) => {
                 self.failed(action, failure, now, random, &mut notices);
@@ -244,11 +247,22 @@ impl Registrar {
             // Outcome of a different action; the next look at the state requests it again.
             _ => {}
         }
-        self.backoff.reset();
-        if self.lost.take().is_some() {
-            notices.push(KeyNotice::Regained);
+        // Only now: a lease may be renewed while every write fails.
+        if matches!(self.decide(now), EtcdAction::Wait(_)) {
+            self.settled(&mut notices);
         }
         notices
+    }
+
+    /// Records that nothing is due any more: the troubles before are over.
+    fn settled(&mut self, notices: &mut Vec<KeyNotice>) {
+        if self.keys.values().all(|entry| entry.denied.is_none()) {
+            self.max_writes = MAX_WRITES;
+        }
+        if self.lost.take().is_some() {
+            self.backoff.reset();
+            notices.push(KeyNotice::Regained);
+        }
     }
 
     fn lease_mut(&mut self, id: LeaseId) -> Option<(Duration, &mut Lease)> {
@@ -269,9 +283,6 @@ impl Registrar {
         notices: &mut Vec<KeyNotice>,
     ) {
         if let EtcdAction::Write(_, writes) = action {
-            if failure.kind == FailureKind::Denied {
-                return self.denied(writes, &failure, now, notices);
-            }
             for write in writes {
                 if let Some(entry) = self.keys.get_mut(write.key()) {
                     entry.held = KeyState::Unknown;
@@ -288,8 +299,8 @@ impl Registrar {
         }
     }
 
-    /// Handles a denied transaction: one key that we may not write fails all of it, so these keys are written one by one
-    /// from now on.
+    /// Handles a denied transaction: one key that we may not write fails all of it, so keys are written one by one until all may
+    /// be written.
     fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<KeyNotice>) {
         for write in writes {
             let Some(entry) = self.keys.get_mut(write.key()) else { continue };
@@ -308,7 +319,7 @@ impl Registrar {
         self.leases.remove(&ttl_seconds);
         for entry in self.keys.values_mut().filter(|entry| entry.ttl_seconds == ttl_seconds) {
             // One that was to be deleted is looked at once more, under the next lease: somebody waits for the news that it is gone.
-            entry.is_not_ours();
+            entry.set_not_ours();
             if entry.wanted.is_none() {
                 entry.held = KeyState::Unknown;
             }
@@ -328,7 +339,7 @@ impl Registrar {
         for (key, entry) in &mut self.keys {
             let ours = matches!(entry.held, KeyState::Ours(_)) && entry.ttl_seconds == ttl_seconds;
             if ours && !found.contains(key) {
-                entry.is_not_ours();
+                entry.set_not_ours();
                 notices.push(KeyNotice::Vanished(key.clone()));
             }
         }
@@ -350,31 +361,31 @@ impl Registrar {
             entry.not_before = None;
             match (write, outcome) {
                 (Write::Create(_, value) | Write::Update(_, value), WriteOutcome::Done) => {
-                    entry.is_ours(Arc::clone(value), now);
+                    entry.set_ours(Arc::clone(value), now);
                     entry.not_before = Some(now + self.pause);
                     notices.push(KeyNotice::Written(key.to_owned(), revision));
                 }
                 (Write::Delete(_), WriteOutcome::Done | WriteOutcome::Refused(None)) => {
-                    entry.is_not_ours();
+                    entry.set_not_ours();
                     notices.push(KeyNotice::Removed(key.to_owned(), revision));
                 }
-                (Write::Create(..), WriteOutcome::Postponed) => entry.is_not_ours(),
+                (Write::Create(..), WriteOutcome::Postponed) => entry.set_not_ours(),
                 (_, WriteOutcome::Postponed) => {}
                 // It is under a different lease now: not ours.
-                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.is_not_ours(),
+                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.set_not_ours(),
                 // Deleted between two looks: created next.
-                (_, WriteOutcome::Refused(None)) => entry.is_not_ours(),
+                (_, WriteOutcome::Refused(None)) => entry.set_not_ours(),
                 (_, WriteOutcome::Refused(Some(found))) if found.lease == id => {
                     let held: Arc<str> = String::from_utf8_lossy(&found.value).into();
                     if entry.wanted.as_ref() == Some(&held) {
                         notices.push(KeyNotice::Written(key.to_owned(), revision));
                     }
-                    entry.is_ours(held, now);
+                    entry.set_ours(held, now);
                     // We have written it, nobody knows when.
                     entry.not_before = Some(now + self.pause);
                 }
                 (_, WriteOutcome::Refused(Some(found))) => {
-                    entry.is_not_ours();
+                    entry.set_not_ours();
                     notices.extend(entry.taken(key, &found, now));
                 }
             }

@@ -108,7 +108,7 @@ pub enum FailureKind {
     Compacted,
     /// The revision asked for does not exist yet: this member is behind, or the store went back.
     Future,
-    /// The answer is larger than we accept in one message.
+    /// The answer is larger than we accept in one message, or what is written than etcd accepts: less of it, or more room, helps.
     TooLarge,
     /// A wrong login, a certificate or a file of TLS that will never do, or more keys than we keep: only an edit helps, here or at
     /// the server.

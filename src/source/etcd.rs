@@ -64,7 +64,7 @@ async fn run_session(
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
         .with_longest_pause(settings.longest_pause);
     loop {
-        let mut asked = None;
+        let mut asked = false;
         let outcome = {
             let work = link.perform(&session);
             tokio::pin!(work);
@@ -76,7 +76,7 @@ async fn run_session(
                         if !is_open {
                             return false;
                         }
-                        asked = Some(asked.unwrap_or(false) || requests.have_other_ranges());
+                        asked = true;
                         if session.can_drop() {
                             break None;
                         }
@@ -89,8 +89,8 @@ async fn run_session(
         if requests.ranges().is_empty() {
             return true;
         }
-        if let Some(ranges_changed) = asked {
-            session.ask(ranges_changed);
+        if asked {
+            session.ask();
             link.wanted = requests.wanted();
             if session.doing() == SessionAction::List {
                 link.watch = None;
@@ -120,7 +120,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
     let step = session.step(input, random::fraction());
     if may_be_full {
         // Only a listing can say how much is left of all that was put.
-        session.ask(false);
+        session.ask();
         link.watch = None;
     }
     match step.notice {
@@ -349,13 +349,9 @@ impl SessionLink {
     /// Asks for some of the refused ranges, in turn.
     async fn probe(&mut self) -> Result<LinkOutcome, EtcdFailure> {
         let asked: Vec<KeyRange> = self.refused.iter().take(MAX_PROBED).cloned().collect();
-        let answers = match list::ask(self.members.connection()?, &asked).await {
-            // The login has expired. A watch does not need one, so it stays.
-            Err(failure) if failure.kind == FailureKind::Unauthenticated => {
-                list::ask(self.members.log_in_again().await?, &asked).await?
-            }
-            answers => answers?,
-        };
+        let ranges = asked.as_slice();
+        // A watch does not need the login, which may have expired: it stays.
+        let answers = self.members.ask(|connection| async move { list::ask(&connection, ranges).await }).await?;
         tracing::debug!(ranges = asked.len(), "asked the store again for keys that it refuses");
         self.refused.rotate_left(asked.len());
         Ok(LinkOutcome::Plain(Input::Probed { granted: answers.iter().any(|(_, granted)| *granted) }))

@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::model::backoff::Backoff;
 use crate::model::etcd::EtcdFailure;
 use crate::model::lease::LeaseId;
 use crate::model::store::EtcdSettings;
-use crate::world::clock;
 use crate::world::etcd::Members;
+use crate::world::{clock, random};
 
 /// Most questions that wait.
 pub const MOST_WAITING: usize = 256;
 /// Pause after a question.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Pause after a failure; what was to be asked meanwhile is forgotten.
-const FAILURE_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause after a failure; what was to be asked meanwhile is forgotten.
+const MAX_RETRY: Duration = Duration::from_secs(2);
 
 /// Starts to ask for each of these leases. `learn` gets how much is left of it, and the time before which the question was not sent.
 /// Must be called on a tokio runtime with time and IO.
@@ -33,12 +34,13 @@ async fn run(
     mut questions: mpsc::Receiver<LeaseId>,
     learn: impl Fn(LeaseId, Instant, Duration) + Send,
 ) {
-    let mut is_failing = false;
+    let (mut is_failing, mut backoff) = (false, Backoff::up_to(MAX_RETRY));
     while let Some(lease) = questions.recv().await {
         let began = clock::now();
         match ask(&mut members, lease).await {
             Ok(left) => {
                 is_failing = false;
+                backoff.reset();
                 learn(lease, began, left);
                 tokio::time::sleep(PAUSE).await;
             }
@@ -50,7 +52,7 @@ async fn run(
                     );
                 }
                 members.disconnect();
-                tokio::time::sleep(FAILURE_PAUSE).await;
+                tokio::time::sleep(backoff.next_delay(random::fraction())).await;
                 while questions.try_recv().is_ok() {}
             }
         }
@@ -61,5 +63,5 @@ async fn ask(members: &mut Members, lease: LeaseId) -> Result<Duration, EtcdFail
     if members.connection().is_err() {
         members.connect_next().await?;
     }
-    members.connection()?.left_of(lease).await
+    members.ask(|connection| async move { connection.left_of(lease).await }).await
 }

@@ -97,7 +97,7 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
     let (wishes, receiver) = watch::channel(Wish { wanted: wanted.clone(), resyncs: 0 });
     let outlet = Outlet { outbox: Outbox::default(), sender };
     let known = Arc::new(Mutex::new(Tree::default()));
-    let requests = Requests { receiver, wanted, has_changed: false, known: Arc::clone(&known) };
+    let requests = Requests { receiver, wanted, known: Arc::clone(&known) };
     let (news, heard) = watch::channel(SourceNews::default());
     let task = match settings {
         StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet, news)),
@@ -111,7 +111,6 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
 struct Requests {
     receiver: watch::Receiver<Wish>,
     wanted: WantedKeys,
-    has_changed: bool,
     /// The tree that the agent has.
     known: Arc<Mutex<Tree>>,
 }
@@ -122,9 +121,7 @@ impl Requests {
         if self.receiver.changed().await.is_err() {
             return false;
         }
-        let wanted = self.receiver.borrow_and_update().wanted.clone();
-        self.has_changed = wanted != self.wanted;
-        self.wanted = wanted;
+        self.wanted = self.receiver.borrow_and_update().wanted.clone();
         true
     }
 
@@ -136,11 +133,6 @@ impl Requests {
     /// Returns the wanted keys, with the ranges of each reader.
     fn wanted(&self) -> WantedKeys {
         self.wanted.clone()
-    }
-
-    /// Returns whether the last request changed the wanted keys.
-    fn have_other_ranges(&self) -> bool {
-        self.has_changed
     }
 }
 

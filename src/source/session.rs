@@ -29,6 +29,10 @@ const RELISTS: u32 = 3;
 /// Time after which a watch counts as a success: the next failure starts the backoff again.
 const HELD: Duration = Duration::from_secs(10);
 
+/// Time after which a watch that ends may be as wide again as any: it must list anyway, and the burst of foreign keys that has
+/// narrowed it may be over.
+const QUIET: Duration = Duration::from_secs(600);
+
 /// Time over which agents return that have lost their member at the same moment: the others get them one after the other.
 const SPREAD: Duration = Duration::from_secs(2);
 
@@ -46,7 +50,8 @@ pub(crate) struct Session {
     point: Option<Header>,
     mark: Option<LastChange>,
     watch_after: Revision,
-    /// The widest watch that the user's role and the traffic allow, as far as we know.
+    /// The widest watch that the user's role and the traffic allow, as far as we know: what was refused or too loud once is tried
+    /// again when the agent asks, and after a watch that was followed for long.
     allowed: Coverage,
     /// Whether the watch has a single watcher. With several, revisions that accumulate while we are away arrive watcher by
     /// watcher and could not be separated, so everything is listed instead.
@@ -140,13 +145,10 @@ impl Session {
         }
     }
 
-    /// Handles the agent's request to read everything again. `ranges_changed`: the wanted keys changed too. Drops the
-    /// current action if `can_drop`.
-    pub(crate) fn ask(&mut self, ranges_changed: bool) {
+    /// Handles the agent's request to read everything again, perhaps other keys. Drops the current action if `can_drop`.
+    pub(crate) fn ask(&mut self) {
         self.must_list = true;
-        if ranges_changed {
-            self.allowed = Coverage::Hull;
-        }
+        self.allowed = Coverage::Hull;
         if self.can_drop() {
             self.doing = SessionAction::List;
         }
@@ -293,6 +295,9 @@ impl Session {
     fn failed(&mut self, failure: EtcdFailure, held: Duration, random: f64) -> SessionStep {
         if held >= HELD {
             self.settle();
+        }
+        if held >= QUIET {
+            self.allowed = Coverage::Hull;
         }
         match failure.kind {
             // A member that is away ends the watch too.

@@ -43,11 +43,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Connects and logs in. Neither takes longer than `limit`, nor than the settings say.
     ///
     /// # Errors
     /// Names the endpoint and the step that failed: address, TLS, login.
-    pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, EtcdFailure> {
+    pub async fn open(
+        endpoint: &Endpoint,
+        settings: &EtcdSettings,
+        limit: Duration,
+    ) -> Result<Connection, EtcdFailure> {
         if settings.login.as_ref().is_some_and(|login| !login.may_be_read) && !endpoint.is_private() {
             let problem =
                 "the password would cross the network without TLS (hint: use https, or allow it with --insecure-login)";
@@ -60,14 +64,15 @@ impl Connection {
                 .keep_alive_timeout(settings.keepalive.timeout)
                 .keep_alive_while_idle(true)
         };
-        let limit = settings.dial_timeout;
-        let channel = match tokio::time::timeout(limit, tls::connect(endpoint, settings, prepare)).await {
+        let dial_limit = settings.dial_timeout.min(limit);
+        let channel = match tokio::time::timeout(dial_limit, tls::connect(endpoint, settings, prepare)).await {
             Ok(connected) => connected?,
             Err(_) => {
-                return Err(EtcdFailure::unreachable(format!("cannot connect to {endpoint}: no answer in {limit:?}")));
+                let problem = format!("cannot connect to {endpoint}: no answer in {dial_limit:?}");
+                return Err(EtcdFailure::unreachable(problem));
             }
         };
-        let client = within(settings.request_timeout, login::log_in(channel, settings.login.as_ref()))
+        let client = within(settings.request_timeout.min(limit), login::log_in(channel, settings.login.as_ref()))
             .await
             .map_err(|failure| failure::at(endpoint, failure))?;
         let max_value_bytes = settings.limits.value_bytes;

@@ -69,7 +69,7 @@ impl KeptKey {
     }
 
     /// Records that it has this value, under our lease.
-    pub(super) fn is_ours(&mut self, value: Arc<str>, now: Instant) {
+    pub(super) fn set_ours(&mut self, value: Arc<str>, now: Instant) {
         self.held = KeyState::Ours(value);
         self.ours_since.get_or_insert(now);
         self.foreign = None;
@@ -77,7 +77,7 @@ impl KeptKey {
     }
 
     /// Records that it does not exist, or is not ours.
-    pub(super) fn is_not_ours(&mut self) {
+    pub(super) fn set_not_ours(&mut self) {
         self.held = KeyState::No;
         self.ours_since = None;
     }

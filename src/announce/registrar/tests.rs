@@ -19,6 +19,8 @@ struct Store {
     revision: i64,
     /// Writes that changed something, by key.
     events: Vec<String>,
+    /// Whether there is no space left: leases are renewed, and nothing is written.
+    is_full: bool,
 }
 
 impl Store {
@@ -60,6 +62,10 @@ impl Store {
 
     fn answer(&mut self, action: &EtcdAction) -> EtcdOutcome {
         match action {
+            EtcdAction::Grant(_) | EtcdAction::Write(..) if self.is_full => {
+                let problem = "mvcc: database space exceeded".to_owned();
+                EtcdOutcome::Failed(EtcdFailure { kind: FailureKind::TooLarge, problem })
+            }
             EtcdAction::Connect => EtcdOutcome::Connected,
             EtcdAction::Grant(_) => {
                 self.last_lease += 1;
@@ -263,6 +269,46 @@ fn retries_never_wait_long() {
 }
 
 #[test]
+fn writes_that_fail_while_leases_live_wait_longer_and_are_reported_once() {
+    let (mut machine, mut store, mut now) = announced();
+    store.is_full = true;
+    machine.want("/a", TTL, text("2"));
+    let (mut notices, mut failed_at) = (Vec::new(), Vec::new());
+    let end = now + 60 * S;
+    while now < end {
+        let action = machine.next(now);
+        if let EtcdAction::Wait(at) = action {
+            now = at.unwrap();
+            continue;
+        }
+        if matches!(action, EtcdAction::Write(..)) {
+            failed_at.push(now);
+        }
+        let outcome = store.answer(&action);
+        notices.extend(machine.done(&action, outcome, now, 1.0));
+    }
+    assert!(matches!(notices.as_slice(), [KeyNotice::Lost { .. }]), "{notices:?}");
+    let pauses = failed_at.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(pauses.skip(3).all(|pause| pause == MAX_RETRY), "{} tries in a minute", failed_at.len());
+    store.is_full = false;
+    let (notices, _) = settle(&mut machine, &mut store, now, S);
+    assert!(matches!(notices.as_slice(), [KeyNotice::Written(..), KeyNotice::Regained]), "{notices:?}");
+}
+
+#[test]
+fn a_loss_is_over_when_etcd_answers_even_with_nothing_to_write() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store::default());
+    machine.want("/a", TTL, text("1"));
+    let lost = machine.done(&EtcdAction::Connect, broken(), now, 0.5);
+    assert!(matches!(lost.as_slice(), [KeyNotice::Lost { .. }]), "{lost:?}");
+    machine.want("/a", TTL, None);
+    let (notices, now) = settle(&mut machine, &mut store, now, S);
+    assert_eq!((notices, machine.lost()), (vec![KeyNotice::Regained], None));
+    assert_eq!(machine.next(now), EtcdAction::Wait(None));
+}
+
+#[test]
 fn a_foreign_key_is_waited_for_then_reported_and_never_overwritten() {
     let now = Instant::now();
     let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
@@ -320,6 +366,31 @@ fn what_we_may_not_write_holds_up_nothing_else() {
     assert_eq!(notices, [denied, KeyNotice::Written("/b".to_owned(), Revision(1))], "reported once");
     assert_eq!(attempts, 2);
     assert!(!machine.may_hold("/a") && machine.may_hold("/b"), "a key that was never written is not ours");
+}
+
+#[test]
+fn keys_are_written_together_again_once_all_may_be_written() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store::default());
+    machine.want("/a", TTL, text("1"));
+    machine.want("/b", TTL, text("1"));
+    for _ in 0..2 {
+        let action = machine.next(now);
+        let outcome = store.answer(&action);
+        machine.done(&action, outcome, now, 0.5);
+    }
+    for is_together in [true, false] {
+        let EtcdAction::Write(_, writes) = machine.next(now) else { panic!("{:?}", machine.next(now)) };
+        assert_eq!(writes.len() == 2, is_together);
+        let problem = "permission denied".to_owned();
+        let denied = EtcdOutcome::Failed(EtcdFailure { kind: FailureKind::Denied, problem });
+        machine.done(&EtcdAction::Write(1, writes), denied, now, 0.5);
+    }
+    let (_, now) = settle(&mut machine, &mut store, now, DENIED_PAUSE * 2);
+    machine.want("/a", TTL, text("2"));
+    machine.want("/b", TTL, text("2"));
+    let EtcdAction::Write(_, writes) = machine.next(now) else { panic!("{:?}", machine.next(now)) };
+    assert_eq!(writes.len(), 2);
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
         ],
     );
     // Changed ranges deserve a new attempt.
-    session.ask(true);
+    session.ask();
     assert_eq!(session.doing(), SessionAction::List);
     check(&mut session, [(listed(11), SessionAction::Watch(Coverage::Hull).into())]);
 }
@@ -287,7 +287,7 @@ fn refused_ranges_are_asked_for_while_the_others_are_followed() {
             (Input::Watching { header: header(13), watchers: 1 }, SessionAction::Follow.into()),
         ],
     );
-    session.ask(true);
+    session.ask();
     check(&mut session, [(Input::Listed(store(14, true)), probing(SessionAction::Watch(Coverage::Hull), 100))]);
 }
 
@@ -317,7 +317,7 @@ fn a_store_that_refuses_everything_is_asked_and_not_lost() {
         &mut session,
         [(Input::Connected, SessionAction::List.into()), (Input::Listed(store(10, true)), SessionAction::Rest.into())],
     );
-    session.ask(false);
+    session.ask();
     check(&mut session, [(Input::AllRefused, SessionAction::Rest.into())]);
 }
 
@@ -356,6 +356,44 @@ fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
             (Input::TooLoud, SessionAction::Follow.into()),
         ],
     );
+}
+
+/// A session that follows with several watchers, because there were too many foreign keys.
+fn narrowed() -> Session {
+    let mut session = following(false, 1);
+    check(
+        &mut session,
+        [
+            (Input::TooLoud, SessionAction::List.into()),
+            (listed(11), SessionAction::Watch(Coverage::Directories).into()),
+            (Input::Watching { header: header(11), watchers: 2 }, SessionAction::Follow.into()),
+        ],
+    );
+    session
+}
+
+#[test]
+fn a_watch_that_was_too_loud_is_wide_again_when_the_agent_asks() {
+    let mut session = narrowed();
+    session.ask();
+    check(&mut session, [(listed(12), SessionAction::Watch(Coverage::Hull).into())]);
+}
+
+#[test]
+fn a_watch_that_was_too_loud_is_wide_again_after_a_long_time() {
+    for (held, expected) in [(QUIET, Coverage::Hull), (HELD, Coverage::Directories)] {
+        let mut session = narrowed();
+        let failure = EtcdFailure::unreachable("broken");
+        check(
+            &mut session,
+            [
+                (Input::Failed { failure, held }, dropped()),
+                (Input::Waited, SessionAction::Connect(0).into()),
+                (Input::Connected, SessionAction::List.into()),
+                (listed(12), SessionAction::Watch(expected).into()),
+            ],
+        );
+    }
 }
 
 #[test]
@@ -446,7 +484,7 @@ fn without_following_there_is_one_listing_per_wish() {
     let mut session = Session::new(false, false, 1);
     check(&mut session, [(Input::Connected, SessionAction::List.into()), (listed(10), SessionAction::Rest.into())]);
     assert!(session.can_drop());
-    session.ask(false);
+    session.ask();
     assert_eq!(session.doing(), SessionAction::List);
     check(
         &mut session,
@@ -464,7 +502,7 @@ fn a_wish_while_away_is_remembered() {
     let mut session = following(false, 1);
     check(&mut session, [(failed(FailureKind::Unreachable), dropped())]);
     assert!(!session.can_drop());
-    session.ask(false);
+    session.ask();
     check(
         &mut session,
         [(Input::Waited, SessionAction::Connect(0).into()), (Input::Connected, SessionAction::List.into())],

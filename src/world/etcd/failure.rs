@@ -40,7 +40,8 @@ fn of_status(status: &Status) -> EtcdFailure {
     let kind = match status.code() {
         Code::Unauthenticated => FailureKind::Unauthenticated,
         Code::PermissionDenied => FailureKind::Denied,
-        Code::ResourceExhausted => FailureKind::TooLarge,
+        // A member with too much to do says so too; others may have less.
+        Code::ResourceExhausted if !message.contains("too many requests") => FailureKind::TooLarge,
         Code::OutOfRange if message.contains("message length too large") => FailureKind::TooLarge,
         _ => of_words(message),
     };
@@ -137,6 +138,9 @@ mod tests {
         check(Code::OutOfRange, future, Future, "mvcc: required revision is a future revision");
         let long = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
         check(Code::OutOfRange, long, TooLarge, long);
+        let full = "etcdserver: mvcc: database space exceeded";
+        check(Code::ResourceExhausted, full, TooLarge, "mvcc: database space exceeded");
+        check(Code::ResourceExhausted, "etcdserver: too many requests", Unreachable, "too many requests");
         check(Code::Unauthenticated, "etcdserver: invalid auth token", Unauthenticated, "invalid auth token");
         let old = "etcdserver: revision of auth store is old";
         check(Code::InvalidArgument, old, Unauthenticated, "revision of auth store is old");

@@ -2,8 +2,11 @@
 //! process tries them in an order of its own, so that many processes with the same settings share the members.
 //! Never decides when to look them up, connect or disconnect: the caller does.
 
+use std::future::Future;
+use std::time::Duration;
+
 use super::{Connection, Endpoint, discover, endpoint};
-use crate::model::etcd::EtcdFailure;
+use crate::model::etcd::{EtcdFailure, FailureKind};
 use crate::model::store::EtcdSettings;
 use crate::world::random;
 
@@ -18,6 +21,8 @@ pub struct Members {
     /// Index of the member that `connect_next` tries.
     next: usize,
     connection: Option<Connection>,
+    /// Longest time for a connection, a login, or a request.
+    limit: Duration,
 }
 
 impl Members {
@@ -35,12 +40,17 @@ impl Members {
         random::shuffle(&mut settings.endpoints, draw);
         let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
         let endpoints = if discovers { Vec::new() } else { endpoint::endpoints(&settings).unwrap_or_default() };
-        Members { settings, draw, endpoints, last: None, next: 0, connection: None }
+        Members { settings, draw, endpoints, last: None, next: 0, connection: None, limit: Duration::MAX }
     }
 
     /// Returns the settings that lead to them.
     pub fn settings(&self) -> &EtcdSettings {
         &self.settings
+    }
+
+    /// Sets the time limit for a connection, a login, and each request of `ask`; the settings may say less.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// Returns the known members, in the order in which to try them.
@@ -70,21 +80,31 @@ impl Members {
         self.connection = None;
         let endpoint = self.endpoints.get(nth).ok_or_else(|| EtcdFailure::unreachable("no such etcd endpoint"))?;
         self.last = Some(endpoint.clone());
-        let connection = Connection::open(endpoint, &self.settings).await?;
+        let connection = Connection::open(endpoint, &self.settings, self.limit).await?;
         tracing::debug!(%endpoint, "connected to etcd");
         Ok(self.connection.insert(connection))
     }
 
-    /// Logs in again with a new connection to the member that is connected. A watch of the earlier one goes on.
+    /// Sends a request to the connected member. If the login has expired, logs in again with a new connection to the same
+    /// member, once, and repeats the request; a watch of the earlier connection goes on.
     ///
     /// # Errors
-    /// As [`Connection::open`]; the earlier connection stays.
-    pub async fn log_in_again(&mut self) -> Result<&Connection, EtcdFailure> {
-        let connection = Connection::open(self.connection()?.endpoint(), &self.settings).await?;
-        Ok(self.connection.insert(connection))
+    /// That of the request; or as [`Connection::open`], and the earlier connection stays.
+    pub async fn ask<T, F>(&mut self, request: impl Fn(Connection) -> F) -> Result<T, EtcdFailure>
+    where
+        F: Future<Output = Result<T, EtcdFailure>>,
+    {
+        match request(self.connection()?.with_deadline(self.limit)).await {
+            Err(failure) if failure.kind == FailureKind::Unauthenticated => {
+                let connection = Connection::open(self.connection()?.endpoint(), &self.settings, self.limit).await?;
+                request(self.connection.insert(connection).with_deadline(self.limit)).await
+            }
+            answer => answer,
+        }
     }
 
-    /// Connects to the next member in turn. Looks the members up again after all of them were tried: DNS may name others.
+    /// Connects to the next member in turn. Looks the members up again after all of them were tried: DNS may name others. While
+    /// it names none, those known so far are tried.
     ///
     /// # Errors
     /// As `look_up` and `connect`.
@@ -93,8 +113,13 @@ impl Members {
         if self.next >= self.endpoints.len() {
             self.next = 0;
         }
-        if self.next == 0 {
-            self.look_up().await?;
+        if self.next == 0
+            && let Err(failure) = self.look_up().await
+        {
+            if self.endpoints.is_empty() {
+                return Err(failure);
+            }
+            tracing::debug!("trying the etcd members known so far: {}", failure.problem);
         }
         self.next += 1;
         self.connect(self.next - 1).await

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use super::{Backend, QUICK, TTL, World};
+use super::{Backend, QUICK, Reader, TTL, World};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::certs::Certs;
 use crate::support::etcd::{Etcd, Options};
@@ -188,6 +188,56 @@ fn it_waits_for_an_etcd_that_is_not_there_yet() {
     world.sandbox.wait_log("etcd cannot be reached");
     world.etcd.restart();
     world.wait_one("/services/");
+}
+
+#[test]
+fn an_etcd_without_space_is_reported_once_and_stays_connected() {
+    let etcd = Etcd::start_with(Options::default().flag("--quota-backend-bytes=2000000"));
+    let (sandbox, reader) = (Sandbox::on_etcd(&etcd.url()), Reader::new(&etcd));
+    let mut world = World { etcd, sandbox, reader };
+    let proxy = Proxy::start(world.etcd.port());
+    world.sandbox.store = ["--node", &proxy.address()].map(str::to_owned).to_vec();
+    let backend = Backend::silent();
+    let (_announcer, _) = world.announce_web(&backend);
+    let fill = |reader: &mut Reader| reader.runtime.block_on(reader.client.put("/filler", vec![b'x'; 200_000], None));
+    let puts = (0..50).take_while(|_| fill(&mut world.reader).is_ok()).count();
+    assert!(puts < 50, "etcd never was full");
+    // Its lease is renewed, and its key cannot be written again.
+    world.etcd.delete("/services/web/one");
+    world.sandbox.wait_log("database space exceeded");
+    let refused = |etcd: &Etcd| etcd.metric("grpc_server_handled_total", "grpc_code=\"ResourceExhausted\"");
+    let before = refused(&world.etcd);
+    wait_until("more tries", DEADLINE, || refused(&world.etcd) >= before + 10);
+    let (revision, _) = world.reader.read("/services/").unwrap();
+    world.etcd.ctl(&["compaction", &revision.to_string()]);
+    world.etcd.ctl(&["defrag"]);
+    world.etcd.ctl(&["alarm", "disarm"]);
+    world.wait_one("/services/");
+    world.sandbox.wait_log("etcd can be reached again");
+    let log = world.sandbox.log();
+    assert_eq!((log.matches("etcd cannot be reached").count(), proxy.accepted()), (1, 1), "{log}");
+}
+
+#[test]
+fn an_expired_login_is_repeated_without_a_loss() {
+    let etcd = Etcd::start_with(Options::default().flag("--auth-token-ttl=1"));
+    etcd.ctl(&["role", "add", "web"]);
+    etcd.ctl(&["role", "grant-permission", "--prefix=true", "web", "readwrite", "/services/web/"]);
+    etcd.ctl(&["user", "add", "web:web"]);
+    etcd.ctl(&["user", "grant-role", "web", "web"]);
+    etcd.enable_auth(&[]);
+    let (mut sandbox, backend) = (Sandbox::on_etcd(&etcd.url()), Backend::silent());
+    sandbox.store.extend(["--username", "web", "--password", "web"].map(str::to_owned));
+    // It asks etcd nothing for longer than its token lives.
+    let service = ["announce", "--name", "web", "--id", "one", "--address", &backend.address(), "--ttl", "1h"];
+    let checks = ["--interval", "300ms", "--timeout", "250ms", "--rise", "1", "--fall", "2"];
+    let _announcer = sandbox.start(&[service.as_slice(), &checks].concat());
+    let keys = || etcd.ctl_as(Some("root:root"), &["get", "--prefix", "--keys-only", "/services/"]);
+    wait_until("the key", DEADLINE, || keys().trim() == "/services/web/one");
+    etcd.wait_log("deleted a simple token", "\"web\"");
+    drop(backend);
+    wait_until("the key of a dead backend to go", DEADLINE, || keys().trim().is_empty());
+    assert!(!sandbox.log().contains("etcd cannot be reached"), "{}", sandbox.log());
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Ways to etcd: TLS in every mixture, logins, roles, members found by DNS.
 
+use std::future::Future;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use upstreamd::model::store::{EtcdSettings, Login, StoreSettings, TlsSettings};
+use upstreamd::source::health;
+use upstreamd::world::etcd::Members;
 
 use super::follower::Follower;
 use crate::support::certs::Certs;
@@ -196,6 +200,56 @@ fn members_are_found_by_srv_records_and_looked_up_again_when_they_move() {
     dns.add_host("m2.example.test.");
     dns.add_service("_etcd._tcp.example.test.", "m2.example.test.", second.port());
     follower.wait_value("/a/x", Some("2"));
+}
+
+/// Runs this on a runtime of its own.
+fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn while_dns_is_down_the_known_members_are_tried() {
+    let (dns, etcd) = (Dns::start(), Etcd::start());
+    dns.add_host("m1.example.test.");
+    dns.add_service("_etcd-client._tcp.example.test.", "m1.example.test.", etcd.port());
+    let srv_domain = Some("example.test".to_owned());
+    let settings = EtcdSettings { srv_domain, dns_server: Some(dns.address()), ..EtcdSettings::default() };
+    let mut members = Members::new(settings);
+    now(async {
+        members.connect_next().await.map(drop).unwrap();
+        dns.clear();
+        for _ in 0..3 {
+            members.disconnect();
+            members.connect_next().await.map(drop).unwrap();
+        }
+    });
+}
+
+/// A port that takes connections and never answers.
+fn mute() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[test]
+fn connecting_takes_no_longer_than_the_callers_limit() {
+    let (_listener, address) = mute();
+    let settings = EtcdSettings { endpoints: vec![format!("https://{address}")], ..EtcdSettings::default() };
+    let mut members = Members::new(settings);
+    members.set_limit(Duration::from_millis(50));
+    let problem = now(members.connect_next()).map(drop).unwrap_err().problem;
+    assert!(problem.contains("no answer in 50ms"), "{problem}");
+}
+
+#[test]
+fn a_cluster_is_healthy_although_members_do_not_answer() {
+    let etcd = Etcd::start();
+    let listeners: Vec<_> = (0..8).map(|_| mute()).collect();
+    let endpoints = listeners.iter().map(|(_, address)| address.clone()).chain([etcd.url()]).collect();
+    let health = now(health::ask(&StoreSettings::Etcd(EtcdSettings { endpoints, ..EtcdSettings::default() })));
+    assert!(health.healthy, "{health:?}");
+    assert_eq!(health.details["endpoint"], etcd.url());
 }
 
 #[test]

@@ -41,8 +41,6 @@ struct RunningChecks {
     was_healthy: bool,
     /// Since when it has been healthy, or has not been.
     since: Instant,
-    /// Why it cannot be checked; empty if it can.
-    problem: String,
     /// Its last check, if one has ended.
     last: LastCheck,
     /// Number of starts of its checks: a verdict from an earlier start is ignored.
@@ -61,7 +59,6 @@ impl RunningChecks {
             draining: false,
             was_healthy: false,
             since: clock::now(),
-            problem: String::new(),
             last: LastCheck::default(),
             start: 0,
             checking: None,
@@ -99,6 +96,7 @@ pub(super) struct Services {
     starts: u64,
     /// Start of the announcer, from which the slots of checks are counted.
     since: Instant,
+    tls: TlsConfigs,
     verdicts: mpsc::Sender<HealthVerdict>,
 }
 
@@ -106,8 +104,8 @@ impl Services {
     /// Returns an empty set of services, and the receiver of their verdicts.
     pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<HealthVerdict>) {
         let (verdicts, receiver) = mpsc::channel(MAX_VERDICTS);
-        let (running, since) = (BTreeMap::new(), clock::now());
-        (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
+        let (running, since, tls) = (BTreeMap::new(), clock::now(), TlsConfigs::default());
+        (Services { announcer, running, auto: None, starts: 0, since, tls, verdicts }, receiver)
     }
 
     /// Replaces the services. An unchanged service goes on as before; a changed one keeps its health.
@@ -120,7 +118,6 @@ impl Services {
                 tracing::info!(key, "{key} is no longer in the service files: no longer announcing it");
             }
         }
-        let mut tls = TlsConfigs::default();
         for (key, service) in &roster.services {
             if self.running.get(key).is_some_and(|running| *running.service == *service) {
                 continue;
@@ -137,7 +134,7 @@ impl Services {
                 );
             }
             self.running.insert(key.clone(), running);
-            self.start(key, &mut tls, roster.services.len());
+            self.start(key, roster.services.len());
             self.announce(key, registrar);
         }
     }
@@ -151,9 +148,8 @@ impl Services {
         if address.is_loopback() && !keys.is_empty() {
             tracing::warn!(%address, "etcd is on this machine, so `auto` means {address}, which no other machine can reach (hint: set an address instead of auto)");
         }
-        let mut tls = TlsConfigs::default();
         for key in &keys {
-            self.start(key, &mut tls, keys.len());
+            self.start(key, keys.len());
             self.announce(key, registrar);
         }
     }
@@ -226,7 +222,6 @@ impl Services {
             healthy: running.healthy,
             was_healthy: running.was_healthy,
             since: running.since,
-            problem: &running.problem,
             last: running.last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
     }
@@ -247,7 +242,7 @@ impl Services {
     }
 
     /// Starts its checks, or restarts them.
-    fn start(&mut self, key: &str, tls: &mut TlsConfigs, services: usize) {
+    fn start(&mut self, key: &str, services: usize) {
         self.starts += 1;
         let Some(running) = self.running.get_mut(key) else { return };
         if let Some(checking) = running.checking.take() {
@@ -256,18 +251,9 @@ impl Services {
         let service = &running.service;
         let Some(host) = layout::host(service, self.auto.as_deref()) else { return };
         let address = host_and_port(host, service.address.port());
-        let probe = match Probe::new(&service.check, host, service.address.port(), service.timeout, tls) {
-            Ok(probe) => probe,
-            Err(problem) => {
-                tracing::error!(key, "{key} cannot be checked, so it is not announced: {problem}");
-                running.set_healthy(false);
-                running.problem = problem;
-                return;
-            }
-        };
+        let probe = Probe::new(&service.check, host, service.address.port(), service.timeout, &self.tls);
         tracing::debug!(key, address, "checking {key} at {address}");
         running.start = self.starts;
-        running.problem.clear();
         let health = Rating::new(service.rules, running.healthy, clock::now());
         let slots = Slots::new(self.since, service.rules.interval);
         let first = slots.at(clock::now() + first_pause(services, service.rules.interval, random::fraction()));

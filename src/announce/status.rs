@@ -44,8 +44,6 @@ pub struct ServiceFacts<'a> {
     pub was_healthy: bool,
     /// Since when it has been healthy, or has not been.
     pub since: Instant,
-    /// Why it cannot be checked; empty if it can.
-    pub problem: &'a str,
     /// Its last check.
     pub last: Option<CheckResult>,
 }
@@ -206,9 +204,6 @@ fn unhealthy(
     let rules = service.service.rules;
     let starts = !service.was_healthy && moment.now.saturating_duration_since(service.since) < rules.start_grace;
     let (mut state, mut reason) = match &service.last {
-        _ if !service.problem.is_empty() => {
-            (AnnouncedState::Unhealthy, format!("it cannot be checked: {}", service.problem))
-        }
         None => (AnnouncedState::Starting, "no check has ended yet".to_owned()),
         Some(CheckResult { problem: None, .. }) => {
             (AnnouncedState::Starting, format!("a check has passed, {} in a row are needed", rules.rise))

@@ -36,29 +36,20 @@ enum ProbeKind {
 
 impl Probe {
     /// Returns the check of a backend that listens at `host` (an IPv6 address without brackets) and `port`.
-    ///
-    /// # Errors
-    /// A file with certificate authorities cannot be used.
-    pub fn new(
-        check: &Check,
-        host: &str,
-        port: u16,
-        timeout: Duration,
-        configs: &mut TlsConfigs,
-    ) -> Result<Probe, String> {
-        let mut connector = |tls: &Option<CheckTls>, host: &str, protocol| -> Result<Option<Connector>, String> {
-            tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs)).transpose()
+    pub fn new(check: &Check, host: &str, port: u16, timeout: Duration, configs: &TlsConfigs) -> Probe {
+        let connector = |tls: &Option<CheckTls>, host: &str, protocol| {
+            tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs))
         };
         let kind = match check {
             Check::Tcp => ProbeKind::Tcp(host_and_port(host, port)),
             Check::Http(check) => {
-                let connector = connector(&check.tls, &check.host, Protocol::Http1)?;
+                let connector = connector(&check.tls, &check.host, Protocol::Http1);
                 ProbeKind::Http(Box::new(check.clone()), connector)
             }
-            Check::Http2 { tls } => ProbeKind::Http2(host_and_port(host, port), connector(tls, host, Protocol::Http2)?),
+            Check::Http2 { tls } => ProbeKind::Http2(host_and_port(host, port), connector(tls, host, Protocol::Http2)),
             Check::Exec(command) => ProbeKind::Exec(command.clone()),
         };
-        Ok(Probe { kind, timeout })
+        Probe { kind, timeout }
     }
 
     /// Checks once.

@@ -81,7 +81,6 @@ fn check(
         healthy: true,
         was_healthy: true,
         since: start,
-        problem: "",
         last,
     };
     change(&mut facts, start);
@@ -132,11 +131,6 @@ fn before_the_first_health_it_is_starting_until_a_check_fails() {
         failing(facts, at);
     };
     check(Fate::Nothing, phase, failed, ("unhealthy", 88, "refused"));
-    let uncheckable = |facts: &mut ServiceFacts<'_>, _: Instant| {
-        fresh(facts);
-        facts.problem = "no such file";
-    };
-    check(Fate::Nothing, phase, uncheckable, ("unhealthy", 88, "it cannot be checked: no such file"));
 }
 
 #[test]
@@ -177,7 +171,6 @@ fn what_is_not_announced_comes_first_and_the_rest_is_counted() {
         healthy: key.as_str() != "/services/web/499",
         was_healthy: true,
         since: now,
-        problem: "",
         last: None,
     });
     let registrar = Registrar::new(now);

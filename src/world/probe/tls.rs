@@ -1,7 +1,10 @@
-//! TLS to a backend: verified by the system's authorities, by those of a file, or not at all. Never sends a request.
+//! TLS to a backend: verified by the system's authorities, by those of a file, or not at all. A file is read again when it has
+//! changed. Never sends a request.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -12,9 +15,15 @@ use crate::model::service::CheckTls;
 use crate::world::tls::{self, TlsRefusal};
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
-/// checks.
-#[derive(Default)]
-pub struct TlsConfigs(BTreeMap<(CheckTls, Protocol), Arc<ClientConfig>>);
+/// checks. Clones share them.
+#[derive(Clone, Default)]
+pub struct TlsConfigs(Arc<Mutex<KnownConfigs>>);
+
+/// What was read last for each way to verify, and the stamp of its file by then.
+type KnownConfigs = BTreeMap<(CheckTls, Protocol), (Option<FileStamp>, Arc<ClientConfig>)>;
+
+/// What changes about a file when it is written or replaced: device, number, size, times of change.
+type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The protocol inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,38 +45,44 @@ impl Protocol {
 }
 
 impl TlsConfigs {
-    fn get(&mut self, tls: &CheckTls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
-        if let Some(config) = self.0.get(&(tls.clone(), protocol)) {
+    fn get(&self, tls: &CheckTls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
+        let stamp = tls.ca.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(stamp);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tls.clone(), protocol);
+        if let Some((_, config)) = known.get(&key).filter(|(before, _)| *before == stamp) {
             return Ok(Arc::clone(config));
         }
+        // Also if that fails: what the file said before counts no longer.
+        known.remove(&key);
         let config = Arc::new(config(tls, protocol)?);
-        self.0.insert((tls.clone(), protocol), Arc::clone(&config));
+        known.insert(key, (stamp, Arc::clone(&config)));
         Ok(config)
     }
 }
 
+fn stamp(file: Metadata) -> FileStamp {
+    (file.dev(), file.ino(), file.size(), (file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()))
+}
+
 /// A connector for TLS to one server.
 pub(super) struct Connector {
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    tls: CheckTls,
+    /// Its name or address.
+    host: String,
     protocol: Protocol,
+    configs: TlsConfigs,
 }
 
 impl Connector {
     /// Returns a connector for the server with this name or address.
-    pub(super) fn new(
-        tls: &CheckTls,
-        host: &str,
-        protocol: Protocol,
-        configs: &mut TlsConfigs,
-    ) -> Result<Connector, String> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("`{host}` is not a valid server name for TLS"))?;
-        Ok(Connector { config: configs.get(tls, protocol)?, name, protocol })
+    pub(super) fn new(tls: &CheckTls, host: &str, protocol: Protocol, configs: &TlsConfigs) -> Connector {
+        Connector { tls: tls.clone(), host: host.to_owned(), protocol, configs: configs.clone() }
     }
 
     pub(super) async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-        let secured = tls::secure(Arc::clone(&self.config), self.name.clone(), stream);
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| format!("`{}` is not a valid server name for TLS", self.host))?;
+        let secured = tls::secure(self.configs.get(&self.tls, self.protocol)?, name, stream);
         secured.await.map_err(|refusal| match refusal == TlsRefusal::no_tls() {
             true => format!("TLS: {refusal} (hint: check it with {})", self.protocol.without_tls()),
             false => format!("TLS: {refusal}"),

@@ -114,9 +114,34 @@ fn https_trusts_a_ca_or_anybody_or_the_system() {
     let no_http = "HTTP: invalid HTTP version parsed (hint: this is no HTTP/1; is it https://, h2 or h2c?)";
     check(&mut world, &address, &["--check", &plain], Some(no_http));
     let missing = world.sandbox.text_path("missing.pem");
-    let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
-    world.sandbox.wait_log("cannot be checked, so it is not announced: cannot read the CA file");
-    drop(announcer);
+    check(&mut world, &address, &["--check", &url, "--check-ca", &missing], Some("cannot read the CA file"));
+}
+
+#[test]
+fn a_ca_file_that_comes_late_or_is_replaced_is_read_again() {
+    let mut world = World::new();
+    let (folder, other_folder) = (temp_dir(), temp_dir());
+    let (authority, other) = (Authority::new(folder.path()), Authority::new(other_folder.path()));
+    let files = authority.sign("server", &["127.0.0.1"]);
+    let (certificate, key) = (files.certificate.to_str().unwrap(), files.key.to_str().unwrap());
+    let (_server, port) = nano_container(folder.path(), &["--cert", certificate, "--key", key]);
+    let address = format!("127.0.0.1:{port}");
+    let (url, ca) = (format!("https://{address}/healthz"), world.sandbox.path("ca.pem"));
+    let replace = |by: &Authority| {
+        let staged = ca.with_extension("new");
+        fs::copy(by.certificate_file(), &staged).unwrap();
+        fs::rename(staged, &ca).unwrap();
+    };
+    let check = ["--check", &url, "--check-ca", ca.to_str().unwrap()];
+    let _announcer = world.announce(&[&["--name", "web", "--id", "one", "--address", &address], &check[..]].concat());
+    world.sandbox.wait_log("a check failed: cannot read the CA file");
+    replace(&authority);
+    world.wait_one("/services/");
+    replace(&other);
+    world.wait_none("/services/");
+    world.sandbox.wait_log("unhealthy after 2 failed checks, removing it: TLS: the server's certificate");
+    replace(&authority);
+    world.wait_one("/services/");
 }
 
 #[test]

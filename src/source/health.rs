@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::model::etcd::EtcdFailure;
+use tokio::task::JoinSet;
+
 use crate::model::health::Health;
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
-use crate::world::etcd::Members;
+use crate::world::etcd::{Connection, Endpoint, Members};
 use crate::world::{clock, fs, host};
 
 /// Time limit for a store's answer.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Time limit for one member of etcd: shorter, so that there is time to say what the others have answered.
+const MEMBER_LIMIT: Duration = Duration::from_secs(4);
 
 /// Checks the health of a store. Never takes longer than 5 s.
 pub async fn ask(settings: &StoreSettings) -> Health {
@@ -44,34 +48,56 @@ struct Answer {
     details: BTreeMap<&'static str, String>,
 }
 
-/// Asks the members of a cluster; the first answer decides.
+/// Asks all members of a cluster at once; the first that is healthy decides. Otherwise one that has answered does.
 async fn etcd(settings: &EtcdSettings) -> Answer {
     let mut members = Members::new(settings.clone());
-    let mut failure = EtcdFailure::unreachable("there is no etcd endpoint");
-    let count = members.look_up().await.unwrap_or_else(|problem| {
-        failure = problem;
-        0
-    });
-    for nth in 0..count {
-        let status = match members.connect(nth).await {
-            Ok(connection) => connection.status().await,
-            Err(problem) => Err(problem),
-        };
-        let mut details = BTreeMap::from([("endpoint", members.endpoints()[nth].to_string())]);
-        match status {
-            Ok(status) => {
-                details.insert("version", status.version);
-                details.insert("db_size", status.db_size_bytes.to_string());
-                details.insert("leader_id", status.leader_id.to_string());
-                details.insert("raft_index", status.raft_index.to_string());
-                let well = Ok("etcd backend is healthy".to_owned());
-                let result = if status.leader_id == 0 { Err("the etcd member has no leader".to_owned()) } else { well };
-                return Answer { result, details };
-            }
-            Err(problem) => failure = problem,
+    if let Err(failure) = members.look_up().await {
+        return unanswered(failure.problem);
+    }
+    let mut asked = JoinSet::new();
+    for endpoint in members.endpoints() {
+        let (endpoint, settings) = (endpoint.clone(), settings.clone());
+        asked.spawn(async move {
+            let limited = tokio::time::timeout(MEMBER_LIMIT, member(&endpoint, &settings)).await;
+            limited.unwrap_or_else(|_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}")))
+        });
+    }
+    let mut worst = unanswered("there is no etcd endpoint".to_owned());
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.unwrap_or_else(|error| unanswered(format!("the task that asks etcd failed: {error}")));
+        if answer.result.is_ok() {
+            return answer;
+        }
+        if worst.details.is_empty() {
+            worst = answer;
         }
     }
-    Answer { result: Err(format!("etcd health check failed: {}", failure.problem)), details: BTreeMap::new() }
+    worst
+}
+
+fn unanswered(problem: String) -> Answer {
+    Answer { result: Err(format!("etcd health check failed: {problem}")), details: BTreeMap::new() }
+}
+
+async fn member(endpoint: &Endpoint, settings: &EtcdSettings) -> Answer {
+    let status = match Connection::open(endpoint, settings, MEMBER_LIMIT).await {
+        Ok(connection) => connection.status().await,
+        Err(failure) => Err(failure),
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(failure) => return unanswered(failure.problem),
+    };
+    let details = BTreeMap::from([
+        ("endpoint", endpoint.to_string()),
+        ("version", status.version),
+        ("db_size", status.db_size_bytes.to_string()),
+        ("leader_id", status.leader_id.to_string()),
+        ("raft_index", status.raft_index.to_string()),
+    ]);
+    let well = Ok("etcd backend is healthy".to_owned());
+    let result = if status.leader_id == 0 { Err("the etcd member has no leader".to_owned()) } else { well };
+    Answer { result, details }
 }
 
 /// Looks at the files on a separate thread, as their source does: only one at a time, because a network folder may hang.

@@ -79,27 +79,34 @@ pub fn kill_running() {
     }
 }
 
-/// A process group in `RUNNING` until it is dropped.
-struct Registered(Option<i32>);
+/// A process group in `RUNNING` until it is dropped; then it is killed, unless its command has ended.
+struct Registered {
+    group: Option<Pid>,
+    has_ended: bool,
+}
 
 impl Registered {
     fn new(group: Option<Pid>) -> Registered {
         if let (Some(group), Ok(mut running)) = (group, RUNNING.lock()) {
             running.insert(group.as_raw());
         }
-        Registered(group.map(Pid::as_raw))
+        Registered { group, has_ended: false }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if let (Some(group), Ok(mut running)) = (self.0, RUNNING.lock()) {
-            running.remove(&group);
+        let Some(group) = self.group else { return };
+        if let Ok(mut running) = RUNNING.lock() {
+            running.remove(&group.as_raw());
+        }
+        if !self.has_ended {
+            killpg(group, Signal::SIGKILL).ok();
         }
     }
 }
 
-/// Runs `/bin/sh -c text`. A `timeout` of `None` waits forever.
+/// Runs `/bin/sh -c text`. A `timeout` of `None` waits forever. If the future is dropped, the command is killed with its process group.
 pub async fn run_shell(text: &str, timeout: Option<Duration>) -> FinishedCommand {
     run(OsStr::new("/bin/sh"), &["-c", text], None, timeout).await
 }
@@ -165,7 +172,7 @@ async fn run_captured(
         Err(error) => return CommandEnd::NotRun(error.to_string()),
     };
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let registered = Registered::new(group);
+    let mut registered = Registered::new(group);
     let readers = [
         child.stdout.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
         child.stderr.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
@@ -193,6 +200,7 @@ async fn run_captured(
             CommandEnd::TimedOut(limit)
         }
     };
+    registered.has_ended = true;
     drop(registered);
     let deadline = tokio::time::Instant::now() + OUTPUT_GRACE;
     for reader in readers.into_iter().flatten() {
@@ -301,6 +309,29 @@ mod tests {
             assert!(Instant::now() < deadline, "the grandchild survived: {state}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn a_command_that_nobody_waits_for_any_more_is_killed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (pid_file, text) = (dir.path().join("pid"), "echo $$ > pid.new; mv pid.new pid; exec sleep 1000");
+        let text = format!("cd {}; {text}", dir.path().display());
+        let task = runtime.spawn(async move { run_shell(&text, None).await });
+        let deadline = Instant::now() + LONG;
+        let until = |is_so: &dyn Fn() -> bool| {
+            while !is_so() {
+                assert!(Instant::now() < deadline, "{}", dir.path().display());
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
+            }
+        };
+        until(&|| pid_file.exists());
+        let pid = std::fs::read_to_string(&pid_file).unwrap();
+        task.abort();
+        until(&|| {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        });
     }
 
     #[test]

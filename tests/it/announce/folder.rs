@@ -102,6 +102,38 @@ fn a_broken_file_keeps_what_it_said() {
 }
 
 #[test]
+fn a_check_that_hangs_ends_with_an_edit_and_with_the_announcer() {
+    let folder = Folder::new();
+    let (path, backend) = (folder.path.display(), folder.backend.address());
+    let write = |more: &str| {
+        let service = format!(
+            "[[service]]\nname = \"web\"\nid = \"one\"\naddress = \"{backend}\"\ninterval = \"100s\"\ntimeout = \"90s\"\n\
+             ttl = \"1h\"\ncheck = \"exec:echo $$ > '{path}/.new'; mv '{path}/.new' '{path}/pid'; exec sleep 1000\"\n{more}"
+        );
+        folder.write("a.toml", &service);
+    };
+    let pid = |known: &str| {
+        let read = || fs::read_to_string(folder.path.join("pid")).ok().filter(|pid| pid != known);
+        wait_for("a check to begin", DEADLINE, read)
+    };
+    let wait_end = |pid: &str| {
+        wait_until("the check to end", DEADLINE, || {
+            let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        });
+    };
+    write("");
+    let mut announcer = folder.start();
+    let first = pid("");
+    write("weight = 7");
+    let second = pid(&first);
+    wait_end(&first);
+    announcer.signal(Signal::SIGTERM);
+    wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+    wait_end(&second);
+}
+
+#[test]
 fn an_empty_folder_is_said_and_waited_for() {
     let mut folder = Folder::new();
     let _announcer = folder.start();

@@ -273,7 +273,7 @@ fn load_confdir(
                 Ok(file) => files.push(file),
                 Err(problem) => problems.push(problem),
             },
-            Err(problem) => problems.push(unreadable(&file.path, problem)),
+            Err(problem) => problems.push(unreadable(&file.path, &problem.text)),
         }
     }
     let names = templates.files.iter().map(|file| &file.name).chain(templates.others.keys()).cloned().collect();
@@ -302,7 +302,7 @@ fn load_confdir(
                 if resources.iter().any(|resource| *resource.src == *file.name)
                     || unused.iter().any(|root| root.name == file.name) =>
             {
-                problems.push(unreadable(&file.path, problem));
+                problems.push(unreadable(&file.path, &problem.text));
             }
             Err(_) => {}
         }

@@ -58,7 +58,8 @@ fn read_folder(root: &Path) -> ServiceFiles {
 
 fn service_file(file: TextFile) -> ServiceFile {
     let not_utf8 = |error: FromUtf8Error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
-    ServiceFile { path: file.path, text: file.bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8)) }
+    let bytes = file.bytes.map_err(|problem| problem.text);
+    ServiceFile { path: file.path, text: bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8)) }
 }
 
 /// Returns the services of a folder, or of a single file, as they are now, and why it cannot be read.

@@ -46,6 +46,11 @@ impl Glob {
         Ok(Glob { tokens })
     }
 
+    /// Returns the pattern `*`.
+    pub fn any() -> Glob {
+        Glob { tokens: vec![GlobToken::AnyInPart] }
+    }
+
     /// Returns whether the whole of `text` matches.
     pub fn matches(&self, text: &str) -> bool {
         matches(&self.tokens, text)

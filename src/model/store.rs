@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::glob::Glob;
+
 /// The one store that the agent follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there is one such value in a process")]
@@ -156,7 +158,7 @@ pub struct FileSettings {
     /// Files, and folders that are searched with everything below them. If two files set one key, the later path wins.
     pub paths: Vec<PathBuf>,
     /// Pattern that the names of files in folders must match. Default: `*`.
-    pub filter: String,
+    pub filter: Glob,
     /// How much is kept of the files.
     pub limits: StoreLimits,
 }

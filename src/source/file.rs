@@ -11,7 +11,6 @@ use super::outbox::Snapshot;
 use super::tally::StoreTally;
 use super::{Outlet, Requests, document};
 use crate::model::event::Event;
-use crate::model::glob::Glob;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::path::is_hidden;
 use crate::model::store::FileSettings;
@@ -82,7 +81,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
 
 struct FilesRead {
     entries: Result<BTreeMap<Key, Value>, String>,
-    /// Whether a file could be read, but not parsed.
+    /// Whether a file was found, but not taken: it cannot be parsed, or is too large.
     is_malformed: bool,
     watched: Watched,
 }
@@ -134,13 +133,16 @@ fn read(settings: &FileSettings) -> FilesRead {
     let mut tally = StoreTally::new(settings.limits);
     for path in &settings.paths {
         for file in files_of(path, settings, &mut watched, &mut problems) {
-            let parsed = file
-                .bytes
-                .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
-                .and_then(|bytes| {
+            let parsed = match file.bytes {
+                Ok(bytes) => {
                     let parsed = document::parse(&file.path, &bytes, &mut tally);
                     parsed.map_err(|problem| problem.to_string()).inspect_err(|_| is_malformed = true)
-                });
+                }
+                Err(problem) => {
+                    is_malformed |= problem.is_too_large;
+                    Err(format!("cannot read {}: {}", file.path.display(), problem.text))
+                }
+            };
             match parsed {
                 Ok(parsed) => {
                     entries.extend(parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), value)));
@@ -155,20 +157,15 @@ fn read(settings: &FileSettings) -> FilesRead {
 
 /// Reads the files that a path names: the path itself, or the files of the folder whose names the filter accepts.
 fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problems: &mut Vec<String>) -> Vec<TextFile> {
-    let filter = &settings.filter;
     watched.add_way_to(path);
     if !folder::is_folder(path) {
         return vec![folder::read_file(path)];
     }
-    let accepts = Glob::parse(filter);
     // An editor's swap file is no YAML, and its backup has the keys of before the edit.
     let found = folder::read_texts_up_to(settings.limits.bytes, path, |name| {
         let file = name.rsplit('/').next().unwrap_or(name);
-        !is_hidden(name) && accepts.as_ref().is_ok_and(|glob| filter.is_empty() || glob.matches(file))
+        !is_hidden(name) && settings.filter.matches(file)
     });
-    if accepts.is_err() {
-        problems.push(format!("the filter `{filter}` is not a pattern"));
-    }
     watched.folders.extend(found.folders);
     problems.extend(found.problem);
     found.files
@@ -176,8 +173,10 @@ fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problem
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+    use crate::model::glob::Glob;
     use crate::model::store::StoreLimits;
 
     use super::*;
@@ -194,9 +193,25 @@ mod tests {
         FilesRead { entries: Ok(BTreeMap::new()), is_malformed: false, watched: Watched::default() }
     }
 
+    fn settings(paths: Vec<PathBuf>) -> FileSettings {
+        FileSettings { paths, filter: Glob::any(), limits: StoreLimits::default() }
+    }
+
+    #[test]
+    fn a_folder_past_the_bound_is_refused_for_good_and_names_the_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.yaml", "b.yaml"] {
+            std::fs::write(dir.path().join(name), format!("{name}: {}\n", "x".repeat(600_000))).unwrap();
+        }
+        let limits = StoreLimits { bytes: 1 << 20, ..StoreLimits::default() };
+        let found = read(&FileSettings { limits, ..settings(vec![dir.path().to_owned()]) });
+        let problem = found.entries.unwrap_err();
+        assert!(found.is_malformed && problem.contains("raise --max-store-mib"), "{problem}");
+    }
+
     #[test]
     fn a_reading_that_hangs_is_waited_for_and_not_begun_a_second_time() {
-        let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
+        let settings = settings(Vec::new());
         let limit = Duration::from_millis(20);
         let mut reader = FileReader { settings, read: hang, places: None, limit, reading: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -214,7 +229,7 @@ mod tests {
     #[test]
     fn a_folder_that_hangs_while_it_is_watched_is_given_up_in_time() {
         let watch = FolderWatch::start(QUIET);
-        let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
+        let settings = settings(Vec::new());
         let limit = Duration::from_millis(20);
         let mut reader = FileReader { settings, read, places: Some(watch.places()), limit, reading: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

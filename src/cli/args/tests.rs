@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::settings::{Color, LogLevel, Mode, StateDir};
+use crate::model::glob::Glob;
 use crate::model::store::{EtcdSettings, FileSettings, StoreLimits, StoreSettings};
 
 /// Parses a line, split at spaces (`''` is an empty argument), with these variables and files.
@@ -127,7 +128,7 @@ fn the_newer_confds_lines_work() {
     assert_eq!(settings("confd env --onetime").store, StoreSettings::Env);
     let file = FileSettings {
         paths: vec!["/a.yaml".into(), "/b".into()],
-        filter: "*.json".to_owned(),
+        filter: Glob::parse("*.json").unwrap(),
         limits: StoreLimits::default(),
     };
     let file = StoreSettings::File(file);

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::document::{Field, Fields};
-use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of};
+use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of, file_filter};
+use crate::model::glob::Glob;
 use crate::model::problem::{Place, Problem};
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreLimits, StoreSettings, TlsSettings};
 use crate::model::text::shown;
@@ -66,7 +67,7 @@ pub(super) fn read(fields: &mut Fields<'_>, table: &Place, limits: StoreLimits) 
     let kind = fields.require("backend", table, hint, kind);
     let etcd = etcd(fields, table, matches!(kind, Some(StoreKind::Etcd)));
     let paths = fields.take("file", files).unwrap_or_default();
-    let filter = fields.take("filter", |field| Ok(field.text()?.to_owned())).unwrap_or_else(|| "*".to_owned());
+    let filter = fields.take("filter", |field| file_filter(field.text()?)).unwrap_or_else(Glob::any);
     Some(match kind? {
         StoreKind::Etcd => StoreSettings::Etcd(EtcdSettings { limits, ..etcd? }),
         StoreKind::File if paths.is_empty() => {

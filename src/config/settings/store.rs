@@ -1,5 +1,6 @@
 //! The store's settings: its kind, endpoints, TLS and login. Never connects to it and never shows a password.
 
+use crate::model::glob::Glob;
 use crate::model::problem::Problem;
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreLimits, StoreSettings, TlsSettings};
 use crate::model::text::shown;
@@ -43,7 +44,8 @@ pub(super) fn read(values: &mut Values<'_>, limits: StoreLimits) -> StoreSetting
                 let problem = Problem::new("the backend `file` needs a file");
                 values.refuse(&BACKEND, problem.hint("name it with --file, or file = [\"…\"] in the settings file"));
             }
-            StoreSettings::File(FileSettings { paths, filter: values.text(&FILTER).unwrap_or_default(), limits })
+            let filter = values.parsed(&FILTER, file_filter).unwrap_or_else(Glob::any);
+            StoreSettings::File(FileSettings { paths, filter, limits })
         }
         BackendWord::Env => StoreSettings::Env,
     }
@@ -89,6 +91,16 @@ fn endpoints(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
         let message = format!("{} (from environment ETCDCTL_PEERS)", problem.message);
         values.problems.push(Problem { message, ..problem });
         default
+    })
+}
+
+/// Parses the pattern for the names of files in folders; an empty one accepts all.
+pub(in crate::config) fn file_filter(text: &str) -> Result<Glob, Problem> {
+    if text.is_empty() {
+        return Ok(Glob::any());
+    }
+    Glob::parse(text).map_err(|_| {
+        Problem::new(format!("{} is not a pattern", shown(text))).hint("write one like *.yaml; `\\[` stands for a `[`")
     })
 }
 

@@ -8,6 +8,7 @@ use super::layers::Flags;
 use super::raw::Raw;
 use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
+use crate::model::glob::Glob;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme, StoreLimits};
 
 /// Layers made from texts.
@@ -351,8 +352,16 @@ fn a_file_store_needs_a_file() {
           hint: name it with --file, or file = ["…"] in the settings file"#]]);
     let said = Said::default().file("backend = \"file\"\nfile = \"/keys.yaml\"\nnodes = [\"not looked at\"]");
     let expected =
-        FileSettings { paths: vec!["/keys.yaml".into()], filter: "*".to_owned(), limits: StoreLimits::default() };
+        FileSettings { paths: vec!["/keys.yaml".into()], filter: Glob::any(), limits: StoreLimits::default() };
     assert_eq!(said.settings().store, StoreSettings::File(expected));
+}
+
+#[test]
+fn a_filter_must_be_a_pattern() {
+    let said = || Said::default().flag(&table::BACKEND, "file").flag(&table::FILE, "/keys");
+    said().flag(&table::FILTER, "[").check_problems(expect![[r#"
+        filter: `[` is not a pattern (from flag --filter)
+          hint: write one like *.yaml; `\[` stands for a `[`"#]]);
 }
 
 #[test]

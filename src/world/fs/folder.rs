@@ -18,7 +18,26 @@ pub struct TextFile {
     /// Path as reached.
     pub path: PathBuf,
     /// Its content, or the reason why it cannot be read.
-    pub bytes: Result<Vec<u8>, String>,
+    pub bytes: Result<Vec<u8>, FileProblem>,
+}
+
+/// The reason why a file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileProblem {
+    /// The reason, for people.
+    pub text: String,
+    /// Whether it is larger than it may be: only an edit helps, of the file or of a setting.
+    pub is_too_large: bool,
+}
+
+impl FileProblem {
+    fn new(text: impl ToString) -> FileProblem {
+        FileProblem { text: text.to_string(), is_too_large: false }
+    }
+
+    fn too_large(text: String) -> FileProblem {
+        FileProblem { text, is_too_large: true }
+    }
 }
 
 /// A folder's texts, and the folders that a watcher must follow to notice any change of them.
@@ -72,7 +91,7 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     read_texts_up_to(usize::MAX, root, wanted)
 }
 
-/// Reads a folder as `read_texts` does, and no more than `max_bytes` of its files: the others are reported as too large.
+/// Reads a folder of a store as `read_texts` does, and no more than `max_bytes` of its files: the others are reported as too large.
 pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     let mut bytes_left = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };
@@ -115,7 +134,7 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
                     found.insert(name, (entry.path(), real, bytes));
                 }
                 Err(error) => {
-                    found.insert(name, (entry.path(), entry.path(), Err(error.to_string())));
+                    found.insert(name, (entry.path(), entry.path(), Err(FileProblem::new(error))));
                 }
             }
         }
@@ -138,28 +157,36 @@ pub fn is_folder(path: &Path) -> bool {
 pub fn read_file(path: &Path) -> TextFile {
     let bytes = match std::fs::metadata(path) {
         Ok(metadata) => read_bytes(path, &metadata, u64::MAX),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(FileProblem::new(error)),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     TextFile { name, path: path.to_owned(), bytes }
 }
 
-fn read_bytes(path: &Path, metadata: &Metadata, bytes_left: u64) -> Result<Vec<u8>, String> {
+fn read_bytes(path: &Path, metadata: &Metadata, bytes_left: u64) -> Result<Vec<u8>, FileProblem> {
     if !metadata.is_file() {
         // Opening a pipe would wait for a writer.
-        return Err("not a regular file".to_owned());
+        return Err(FileProblem::new("not a regular file"));
     }
     let length = metadata.len();
     if length > MAX_FILE_BYTES {
-        return Err(format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed"));
+        let text = format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed");
+        return Err(FileProblem::too_large(text));
     }
     if length > bytes_left {
-        return Err(format!("the file has {length} bytes, and the files of the folder may have {bytes_left} more"));
+        let text = format!(
+            "the file has {length} bytes, and the files of the folder may have {bytes_left} more (hint: read fewer, or raise \
+             --max-store-mib)"
+        );
+        return Err(FileProblem::too_large(text));
     }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(length + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > length { Err("the file grew while it was read".to_owned()) } else { Ok(bytes) }
+    let file = std::fs::File::open(path).map_err(FileProblem::new)?;
+    file.take(length + 1).read_to_end(&mut bytes).map_err(FileProblem::new)?;
+    match bytes.len() as u64 > length {
+        true => Err(FileProblem::new("the file grew while it was read")),
+        false => Ok(bytes),
+    }
 }
 
 #[cfg(test)]

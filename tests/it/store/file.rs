@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use upstreamd::model::glob::Glob;
 use upstreamd::model::store::{FileSettings, StoreLimits, StoreSettings};
 
 use super::follower::Follower;
@@ -17,7 +18,7 @@ fn settings(paths: &[&Path]) -> StoreSettings {
 
 fn filtered(paths: &[&Path], filter: &str) -> StoreSettings {
     let paths = paths.iter().map(|path| path.to_path_buf()).collect();
-    StoreSettings::File(FileSettings { paths, filter: filter.to_owned(), limits: StoreLimits::default() })
+    StoreSettings::File(FileSettings { paths, filter: Glob::parse(filter).unwrap(), limits: StoreLimits::default() })
 }
 
 /// Replaces a file as editors do: write beside it, rename over it.

@@ -137,9 +137,7 @@ impl Assembler {
             self.older = complete;
             return None;
         }
-        if self.waiting.is_none() {
-            self.held.now = 0;
-        }
+        self.held.now = self.newest.changes.iter().map(|(key, value)| outbox::cost(key, value.as_ref())).sum();
         complete.revision = complete.revision.max(self.handed_out);
         self.handed_out = complete.revision;
         if self.latest.is_some() {

@@ -16,8 +16,9 @@ impl Bench {
         Bench { assembler, start: made + CATCH_UP }
     }
 
-    /// Adds a message at `at` milliseconds: `watcher` delivers `events`, as revision, key and value (empty: deleted).
-    fn message(&mut self, at: u64, watcher: i64, is_fragment: bool, events: &[(i64, &str, &str)]) {
+    /// Adds a message at `at` milliseconds: `watcher` delivers `events`, as revision, key and value (empty: deleted). Returns whether
+    /// what waits is within its bounds.
+    fn message(&mut self, at: u64, watcher: i64, is_fragment: bool, events: &[(i64, &str, &str)]) -> bool {
         let event = |(revision, key, value): &(i64, &str, &str)| WatchEvent {
             key: Key::from(*key),
             value: (!value.is_empty()).then(|| Value::from(*value)),
@@ -26,7 +27,7 @@ impl Bench {
         };
         let events = events.iter().map(event).collect();
         let message = WatchMessage { watcher, is_fragment, events, ..WatchMessage::default() };
-        self.assembler.take_message(message, self.start + Duration::from_millis(at));
+        self.assembler.take_message(message, self.start + Duration::from_millis(at))
     }
 
     /// Returns the complete revisions at `at` milliseconds: revision and changes as text.
@@ -105,6 +106,19 @@ fn a_steady_stream_holds_back_only_the_newest_revision() {
     assert!(revision == 59 && changes.contains("/a/59=1") && !changes.contains("/a/60"), "{revision}: {changes}");
     bench.message(51, 2, false, &[(60, "/z/x", "1")]);
     assert_eq!(bench.complete(61), some(60, "/a/60=1 /a/x=1 /z/x=1"));
+}
+
+#[test]
+fn what_a_steady_stream_has_handed_out_is_held_no_longer() {
+    let mut bench = Bench::new(&["/a", "/z"], 2);
+    bench.assembler = bench.assembler.holding_up_to(20_000);
+    let mut handed_out = 0;
+    for at in 0..2_000_u64 {
+        let revision = 11 + i64::try_from(at).unwrap();
+        assert!(bench.message(at, 1, false, &[(revision, "/a/x", "1")]), "after {at} ms");
+        handed_out += u32::from(bench.complete(at).is_some());
+    }
+    assert!(handed_out > 10, "{handed_out} hand-outs");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
 use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
-use crate::world::{random, terminal};
+use crate::world::{process, random, terminal};
 
 use super::asked::{AnnouncerSocket, StatusReply};
 use super::draining::DrainWatch;
@@ -70,7 +70,7 @@ pub enum AnnounceEnd {
 /// An event that wakes the loop.
 enum AnnounceWake {
     Verdict(HealthVerdict),
-    Way(IpAddr),
+    OwnAddress(IpAddr),
     Files(FolderNews<ServiceFiles>),
     Signal(Signal),
     ChildEnded(ChildEnd),
@@ -81,7 +81,7 @@ enum AnnounceWake {
 struct Inputs {
     signals: Signals,
     verdicts: mpsc::Receiver<HealthVerdict>,
-    ways: mpsc::Receiver<IpAddr>,
+    own_addresses: mpsc::Receiver<IpAddr>,
     folder: Option<ServiceFolder>,
     child: Option<Child>,
     asked: mpsc::Receiver<StatusReply>,
@@ -90,7 +90,7 @@ struct Inputs {
 impl Inputs {
     /// Waits for the next event. Dropping the future loses nothing.
     async fn next(&mut self) -> AnnounceWake {
-        let Inputs { signals, verdicts, ways, folder, child, asked } = self;
+        let Inputs { signals, verdicts, own_addresses, folder, child, asked } = self;
         let files = async {
             match folder {
                 Some(folder) => folder.reader.next().await,
@@ -108,7 +108,7 @@ impl Inputs {
             signal = signals.next() => AnnounceWake::Signal(signal),
             ended = ended => AnnounceWake::ChildEnded(ended),
             Some(verdict) = verdicts.recv() => AnnounceWake::Verdict(verdict),
-            Some(address) = ways.recv() => AnnounceWake::Way(address),
+            Some(address) = own_addresses.recv() => AnnounceWake::OwnAddress(address),
             news = files => AnnounceWake::Files(news),
             Some(asking) = asked.recv() => AnnounceWake::Asked(asking),
         }
@@ -126,13 +126,13 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
         }
     };
     let (services, verdicts) = Services::new(plan.announcer.clone());
-    let (found, ways) = mpsc::channel(1);
+    let (found, own_addresses) = mpsc::channel(1);
     let folder = match &plan.source {
         ServiceSource::Folder(folder) => Some(ServiceFolder::follow(folder)),
         ServiceSource::One(_) => None,
     };
     let (served, asked) = asked::serve(socket);
-    let mut inputs = Inputs { signals, verdicts, ways, folder, child, asked };
+    let mut inputs = Inputs { signals, verdicts, own_addresses, folder, child, asked };
     let mut link = EtcdLink::new(plan.store.clone());
     let stop_timeout = plan.stop_timeout;
     let mut announcing = Announcing {
@@ -142,7 +142,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
         vacancy: Vacancy::default(),
         address_lookup: Some((plan.store.clone(), found)),
         plan,
-        stage: Phase::Announcing,
+        phase: Phase::Announcing,
         notes: AnnouncerNotes::new(clock::now()),
         draining: DrainWatch::default(),
         leaving: Vec::new(),
@@ -154,6 +154,9 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
         announcing.step(&mut link, &mut inputs).await;
     }
     drop(served);
+    // No more checks; one that runs is no use any more.
+    drop(announcing.services);
+    process::kill_running();
     if !announcing.leaving.is_empty() {
         log::left(&announcing.leaving, announcing.registrar.is_empty());
     }
@@ -177,7 +180,7 @@ struct Announcing {
     vacancy: Vacancy,
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
     address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
-    stage: Phase,
+    phase: Phase,
     notes: AnnouncerNotes,
     /// Draining as the agents report it.
     draining: DrainWatch,
@@ -193,7 +196,7 @@ impl Announcing {
     async fn step(&mut self, link: &mut EtcdLink, inputs: &mut Inputs) {
         link.set_limit(self.services.request_limit());
         let now = clock::now();
-        self.vacancy.says(now).into_iter().for_each(log::vacant);
+        self.vacancy.take_due(now).into_iter().for_each(log::vacant);
         let action = self.registrar.next(now);
         let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
@@ -205,7 +208,7 @@ impl Announcing {
             }
             return;
         };
-        let look_at = self.draining.look_at().filter(|_| matches!(self.stage, Phase::Draining(_)));
+        let look_at = self.draining.look_at().filter(|_| matches!(self.phase, Phase::Draining(_)));
         if look_at.is_some_and(|at| at <= now) {
             let Some(receipts) = self.meanwhile(inputs, link.receipts()).await else { return };
             if let Some(news) = self.draining.take(receipts, clock::now(), random::fraction()) {
@@ -213,8 +216,8 @@ impl Announcing {
             }
             return;
         }
-        let until = [at, look_at, self.stage.deadline(), self.vacancy.says_at()].into_iter().flatten().min();
-        let is_watching = matches!(self.stage, Phase::Draining(_)) && self.draining.is_watching();
+        let until = [at, look_at, self.phase.deadline(), self.vacancy.due_at()].into_iter().flatten().min();
+        let is_watching = matches!(self.phase, Phase::Draining(_)) && self.draining.is_watching();
         tokio::select! {
             wake = inputs.next() => self.take(wake, inputs),
             change = link.receipts_changed(), if is_watching => {
@@ -232,36 +235,36 @@ impl Announcing {
                 biased;
                 result = &mut work => return Some(result),
                 wake = inputs.next() => self.take(wake, inputs),
-                () = sleep_until(self.stage.deadline()) => {}
+                () = sleep_until(self.phase.deadline()) => {}
             }
         }
         None
     }
 
     fn take(&mut self, wake: AnnounceWake, inputs: &mut Inputs) {
-        let is_announcing = self.stage == Phase::Announcing;
+        let is_announcing = self.phase == Phase::Announcing;
         match wake {
             AnnounceWake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
-            AnnounceWake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
+            AnnounceWake::OwnAddress(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
             AnnounceWake::Files(news) if is_announcing => self.take_files(news, inputs.folder.as_mut()),
-            AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::Files(_) => {}
+            AnnounceWake::Verdict(_) | AnnounceWake::OwnAddress(_) | AnnounceWake::Files(_) => {}
             // Whoever asked may be gone.
             AnnounceWake::Asked(asking) => asking.send(self.status()).unwrap_or_default(),
             AnnounceWake::ChildEnded(ended) => {
-                log::command_ended(ended, self.stage == Phase::Announcing && !self.notes.was_announced);
+                log::command_ended(ended, self.phase == Phase::Announcing && !self.notes.was_announced);
                 inputs.child = None;
                 self.end = AnnounceEnd::Command(ended.exit_status());
-                let stage = self.stage.leave(clock::now());
-                self.enter(stage);
+                let phase = self.phase.leave(clock::now());
+                self.enter(phase);
             }
             AnnounceWake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
                 self.last_signal = signal;
-                if matches!(self.stage, Phase::Draining(_)) {
+                if matches!(self.phase, Phase::Draining(_)) {
                     log::not_drained(&self.draining.keys(), "a second signal came");
                 }
                 let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.may_hold(key));
-                let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
-                self.enter(stage);
+                let phase = self.phase.stop(serves.then(|| self.services.drain_timeout()), clock::now());
+                self.enter(phase);
             }
             // A change of the window size is not meant for it, and makes nginx dismiss its workers.
             AnnounceWake::Signal(Signal::SIGWINCH) if terminal::reads_from_terminal() => {}
@@ -286,22 +289,22 @@ impl Announcing {
     /// Enters the phase that the present state leads to, and returns it.
     fn proceed(&mut self) -> Phase {
         let is_drained = self.draining.is_over();
-        let stage = self.stage.proceed(is_drained, self.registrar.is_empty(), clock::now());
-        if matches!(self.stage, Phase::Draining(_)) && stage != self.stage && !is_drained {
+        let phase = self.phase.proceed(is_drained, self.registrar.is_empty(), clock::now());
+        if matches!(self.phase, Phase::Draining(_)) && phase != self.phase && !is_drained {
             log::not_drained(&self.draining.keys(), "--drain-timeout is over");
         }
-        self.enter(stage);
-        stage
+        self.enter(phase);
+        phase
     }
 
-    fn enter(&mut self, stage: Phase) {
-        if std::mem::replace(&mut self.stage, stage) == stage {
+    fn enter(&mut self, phase: Phase) {
+        if std::mem::replace(&mut self.phase, phase) == phase {
             return;
         }
         self.notes.phase_since = clock::now();
         // Now nothing is to be announced.
         self.vacancy = Vacancy::default();
-        match stage {
+        match phase {
             Phase::Draining(_) => {
                 let keys = self.held_keys();
                 log::draining(&keys, self.services.drain_timeout());
@@ -364,7 +367,7 @@ impl Announcing {
     }
 
     fn status(&self) -> AnnouncerStatus {
-        let facts = AnnouncerFacts { registrar: &self.registrar, phase: self.stage, notes: &self.notes };
+        let facts = AnnouncerFacts { registrar: &self.registrar, phase: self.phase, notes: &self.notes };
         let moment = AskedAt { now: clock::now(), unix_time: clock::unix_time() };
         status::status(self.plan.about.clone(), &facts, self.services.facts(), moment)
     }
@@ -379,7 +382,7 @@ impl Announcing {
             _ => {}
         }
         let is_draining = match &notice {
-            KeyNotice::Written(key, _) => self.stage != Phase::Announcing && self.registrar.is_as_wanted(key),
+            KeyNotice::Written(key, _) => self.phase != Phase::Announcing && self.registrar.is_as_wanted(key),
             _ => false,
         };
         let is_held = matches!(notice, KeyNotice::Lost { .. }) && !self.held_keys().is_empty();
@@ -387,8 +390,8 @@ impl Announcing {
         self.notes.was_announced |= matches!(notice, KeyNotice::Written(..));
         if let (KeyNotice::Held(..), ServiceSource::One(_)) = (&notice, &self.plan.source) {
             self.end = AnnounceEnd::Held;
-            let stage = self.stage.leave(clock::now());
-            self.enter(stage);
+            let phase = self.phase.leave(clock::now());
+            self.enter(phase);
         }
     }
 }

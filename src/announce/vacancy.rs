@@ -29,12 +29,12 @@ impl Vacancy {
     }
 
     /// Returns when there is something to say.
-    pub fn says_at(&self) -> Option<Instant> {
+    pub fn due_at(&self) -> Option<Instant> {
         self.said.as_ref().map(|(_, at, _)| *at)
     }
 
     /// Returns what to say now, if it is time.
-    pub fn says(&mut self, now: Instant) -> Option<&str> {
+    pub fn take_due(&mut self, now: Instant) -> Option<&str> {
         let (reason, at, pause) = self.said.as_mut().filter(|(_, at, _)| *at <= now)?;
         *at = now + *pause;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
@@ -51,19 +51,19 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut vacancy = Vacancy::default();
-        assert_eq!((vacancy.says_at(), vacancy.says(start)), (None, None));
+        assert_eq!((vacancy.due_at(), vacancy.take_due(start)), (None, None));
         let mut said = Vec::new();
         for second in 0..20_000 {
             // The files are read again now and then.
             vacancy.set(Some("missing".to_owned()), at(second));
-            said.extend(vacancy.says(at(second)).map(|_| second));
+            said.extend(vacancy.take_due(at(second)).map(|_| second));
         }
         assert_eq!(said, [0, 60, 180, 420, 900, 1860, 3780, 7620, 11460, 15300, 19140]);
         vacancy.set(Some("empty".to_owned()), at(20_000));
-        assert_eq!(vacancy.says(at(20_000)), Some("empty"));
+        assert_eq!(vacancy.take_due(at(20_000)), Some("empty"));
         vacancy.set(None, at(20_001));
-        assert_eq!((vacancy.says_at(), vacancy.says(at(30_000))), (None, None));
+        assert_eq!((vacancy.due_at(), vacancy.take_due(at(30_000))), (None, None));
         vacancy.set(Some("empty".to_owned()), at(30_001));
-        assert_eq!(vacancy.says(at(30_001)), Some("empty"));
+        assert_eq!(vacancy.take_due(at(30_001)), Some("empty"));
     }
 }

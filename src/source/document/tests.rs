@@ -123,7 +123,7 @@ fn aliases_and_merges_of_yaml_work() {
 #[test]
 fn problems_name_the_place_and_no_value() {
     check_problem("yaml", b"a: 1\nb: [secret\n", "3:1: while parsing a flow sequence, expected ',' or ']'");
-    check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: duplicate key \"a\", first given in line 1");
+    check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: duplicate key \"a\", first given on line 1");
     check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: the file holds more than one document");
     check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key must not be a list or a map");
     check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, but this is neither");
@@ -132,7 +132,7 @@ fn problems_name_the_place_and_no_value() {
     check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: duplicate key \"a\"");
     check_problem("json", b"{\"a\": \"secret\"\n", "2:1: EOF while parsing an object");
     check_problem("toml", b"a = 1\nb = secret\n", "2:5: string values must be quoted, expected literal string");
-    check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key \"a\", first given in line 1");
+    check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key \"a\", first given on line 1");
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
         let again = error.span().filter(|_| error.message() == "duplicate key");
         let message = again.and_then(|again| {
             let line = given_twice::first_line(text, &again)?;
-            Some(format!("duplicate key {:?}, first given in line {line}", text.get(again)?))
+            Some(format!("duplicate key {:?}, first given on line {line}", text.get(again)?))
         });
         (position, message.unwrap_or_else(|| error.message().replace('\n', ", ")))
     })?;

@@ -208,7 +208,7 @@ fn new_key(
         return Ok(PendingKey::Merge);
     }
     if let Some(line) = lines.insert(name.clone(), at.line()) {
-        return Err(mistake(at, format!("duplicate key {name:?}, first given in line {line}")));
+        return Err(mistake(at, format!("duplicate key {name:?}, first given on line {line}")));
     }
     Ok(PendingKey::Name(name))
 }

@@ -2,8 +2,6 @@
 //! changed. Never sends a request.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
@@ -12,6 +10,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::model::service::CheckTls;
+use crate::world::host::{self, FileStamp};
 use crate::world::tls::{self, TlsRefusal};
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
@@ -21,9 +20,6 @@ pub struct TlsConfigs(Arc<Mutex<KnownConfigs>>);
 
 /// What was read last for each way to verify, and the stamp of its file by then.
 type KnownConfigs = BTreeMap<(CheckTls, Protocol), (Option<FileStamp>, Arc<ClientConfig>)>;
-
-/// What changes about a file when it is written or replaced: device, number, size, times of change.
-type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The protocol inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +42,7 @@ impl Protocol {
 
 impl TlsConfigs {
     fn get(&self, tls: &CheckTls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
-        let stamp = tls.ca.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(stamp);
+        let stamp = tls.ca.as_deref().and_then(host::file_stamp);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (tls.clone(), protocol);
         if let Some((_, config)) = known.get(&key).filter(|(before, _)| *before == stamp) {
@@ -58,10 +54,6 @@ impl TlsConfigs {
         known.insert(key, (stamp, Arc::clone(&config)));
         Ok(config)
     }
-}
-
-fn stamp(file: Metadata) -> FileStamp {
-    (file.dev(), file.ino(), file.size(), (file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()))
 }
 
 /// A connector for TLS to one server.

@@ -23,7 +23,7 @@ fn names<S: AsRef<str>>(keys: &[S]) -> String {
     }
 }
 
-/// Logs that one service will be announced, without a file.
+/// Logs the key of the service that the command line describes.
 pub(super) fn one_service(key: &str) {
     tracing::info!(key, "announcing {key} as soon as its backend is healthy");
 }

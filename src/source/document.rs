@@ -16,9 +16,6 @@ use crate::model::problem::{Place, Position, Problem};
 use crate::model::store::StoreLimits;
 use crate::source::tally::StoreTally;
 
-/// Maximum depth of nesting; deeper files are refused.
-const MAX_DEPTH: usize = 64;
-
 /// Maximum number of nodes; a file with more is refused, because a few nested aliases of YAML can expand to billions.
 const MAX_NODES: usize = 1_000_000;
 

@@ -19,8 +19,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause after a failure; what was to be asked meanwhile is forgotten.
 const MAX_RETRY: Duration = Duration::from_secs(2);
 
-/// Starts to ask for each of these leases. `learn` gets how much is left of it, and the time before which the question was not sent.
-/// Must be called on a tokio runtime with time and IO.
+/// Starts a task that asks for each of these leases. `learn` gets the lease, a time just before its question was sent, and how much
+/// was left of it. Must be called on a tokio runtime with time and IO.
 pub fn start(
     settings: EtcdSettings,
     questions: mpsc::Receiver<LeaseId>,

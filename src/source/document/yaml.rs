@@ -7,8 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DataNode, DocumentMistake, MAX_DEPTH, MAX_NODES, scalar};
+use super::{DataNode, DocumentMistake, MAX_NODES, scalar};
 use crate::model::problem::Position;
+
+/// Maximum depth of nesting; a deeper file is refused.
+const MAX_DEPTH: usize = 64;
 
 /// Parses a text whose aliases may expand to `max_bytes`.
 pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Option<DataNode>, DocumentMistake> {

@@ -141,11 +141,12 @@ async fn read_receipts(
             let problem = format!("{} has more than {MAX_RECEIPTS} keys or {MAX_RECEIPT_BYTES} bytes", receipt::FOLDER);
             return Err(EtcdFailure::unreachable(problem));
         }
-        at = Some(page.header.revision);
+        // The header of a later page names the newest revision, not the one that was read.
+        let revision = *at.get_or_insert(page.header.revision);
         match page.next {
             Some(next) => span.start = next,
             None if watches => {
-                return Ok((found, Some(connection.watch(&[all], page.header.revision, false).await?)));
+                return Ok((found, Some(connection.watch(&[all], revision, false).await?)));
             }
             None => return Ok((found, None)),
         }

@@ -208,11 +208,13 @@ impl Ledger {
         found
     }
 
-    /// Returns the resources with live names for which nobody has asked for a while, and whether nginx was reloaded because of that
-    /// already. Each is returned again only after the same time.
-    pub fn take_silent(&mut self, now: Instant) -> BTreeMap<Arc<str>, bool> {
+    /// Returns the resources with live names for which nobody has asked for a while although their nginx `runs`, and whether it was
+    /// reloaded because of that already. Each is returned again only after the same time.
+    pub fn take_silent(&mut self, runs: impl Fn(&str) -> bool, now: Instant) -> BTreeMap<Arc<str>, bool> {
         let mut found = BTreeMap::new();
-        for entry in self.names.values_mut().filter(|entry| entry.silent_at().is_some_and(|at| at <= now)) {
+        let is_silent =
+            |entry: &NameRecord| entry.silent_at().is_some_and(|at| at <= now) && runs(&entry.place.resource);
+        for entry in self.names.values_mut().filter(|entry| is_silent(entry)) {
             let was_reloaded = found.entry(Arc::clone(&entry.place.resource)).or_insert(entry.was_reloaded);
             *was_reloaded &= entry.was_reloaded;
             (entry.silent_since, entry.was_reloaded) = (Some(now), true);
@@ -376,8 +378,9 @@ mod tests {
     #[test]
     fn a_file_whose_names_nobody_asks_for_is_known() {
         let mut walk = Walk::new();
-        let silent = |walk: &mut Walk| walk.ledger.take_silent(walk.now).get("a.toml").copied();
+        let silent = |walk: &mut Walk| walk.ledger.take_silent(|_| true, walk.now).get("a.toml").copied();
         walk.pass(15);
+        assert!(walk.ledger.take_silent(|resource| resource != "a.toml", walk.now).is_empty(), "its nginx is down");
         assert_eq!(silent(&mut walk), Some(false));
         assert_eq!(silent(&mut walk), None, "the reload has time");
         walk.pass(15);

@@ -174,6 +174,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         watched.folders.extend(canonical(confdir));
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
         let templates = folder::read_texts(&confdir.join("templates"), |name| !path::is_hidden(name));
+        watched.is_partial |= conf_d.is_partial() || templates.is_partial();
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
         let found = panics::contain(|| load_confdir(&conf_d, templates, confdirs, facts, previous))
             .unwrap_or_else(|place| left_as_it_was(confdir, &conf_d, previous, &place));
@@ -264,7 +265,7 @@ fn load_confdir(
     let is_missing = !folder::is_folder(&conf_d.root);
     let hint = || is_missing.then(|| missing_hint(&conf_d.root, confdirs.named_by.as_deref()));
     let unread = |problem: &String| Problem { hint: hint(), ..Problem::new(problem.clone()) };
-    let mut problems: Vec<Problem> = conf_d.problem.iter().map(unread).collect();
+    let mut problems: Vec<Problem> = conf_d.unread.values().map(unread).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
         let name = Arc::from(file.name.as_str());
@@ -335,7 +336,7 @@ fn load_confdir(
 fn left_as_it_was(confdir: &Path, conf_d: &FolderTexts, previous: Option<&Catalog>, place: &str) -> ConfdirContents {
     let message = format!("cannot read conf.d and templates because of a bug of upstreamd at {place} of its source");
     let problem = Problem::new(message).at(Place::file(confdir)).hint("please report this place");
-    let members: Vec<Member> = conf_d.files.iter().filter_map(|file| previous?.member(&file.name)).cloned().collect();
+    let members: Vec<Member> = still_there(conf_d, previous).cloned().collect();
     let kept = members.iter().map(|member| Arc::clone(member.resource.name())).collect();
     ConfdirContents { members, problems: vec![problem], kept, outside_keys: Vec::new(), accounts: Vec::new() }
 }
@@ -384,13 +385,20 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
     dropped
 }
 
+/// Returns what `previous` has of the files that are still there, or may be, in a folder that cannot be read.
+fn still_there<'a>(conf_d: &'a FolderTexts, previous: Option<&'a Catalog>) -> impl Iterator<Item = &'a Member> {
+    let is_there = |resource: &Resource| {
+        let is_read = || conf_d.files.iter().any(|file| file.name == **resource.name());
+        resource.file.starts_with(&conf_d.root) && (conf_d.may_hold(&resource.file) || is_read())
+    };
+    let members = previous.into_iter().flat_map(|previous| &previous.members);
+    members.filter(move |member| is_there(&member.resource))
+}
+
 /// Returns the last good form of resources whose file is still there but is broken now.
 fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
-    let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
-    let previous = previous.into_iter().flat_map(|previous| &previous.members);
-    previous
+    still_there(conf_d, previous)
         .map(|member| &member.resource)
-        .filter(|old| old.file.starts_with(&conf_d.root) && still_there(old.name()))
         .filter(|old| fresh.iter().all(|resource| resource.name() != old.name() && resource.dest != old.dest))
         .cloned()
         .collect()

@@ -17,16 +17,22 @@ impl Claims {
         Claims(Mutex::new(fixed.map(|resource| (resource.dest.clone(), resource.id.clone())).collect()))
     }
 
-    /// Gives up `before`, then claims each file of `wanted`; the outcomes come in the same order. Also returns all claimed
-    /// files in `folder`.
+    /// Gives up what a resource still has of `before`, then claims each file of `wanted` for it; the outcomes come in the same order.
+    /// Also returns all claimed files in `folder`.
     pub fn exchange<'a>(
         &self,
+        resource: &str,
         before: impl Iterator<Item = &'a Path>,
         wanted: impl Iterator<Item = (InstanceId, Result<PathBuf, String>)>,
         folder: &Path,
     ) -> (Vec<Result<PathBuf, String>>, BTreeSet<PathBuf>) {
         let mut owners = self.lock();
-        before.for_each(|dest| drop(owners.remove(dest)));
+        for dest in before {
+            // After an edit of conf.d it may be somebody else's.
+            if owners.get(dest).is_some_and(|owner| *owner.resource == *resource) {
+                owners.remove(dest);
+            }
+        }
         let mut outcomes = Vec::new();
         for (id, dest) in wanted {
             outcomes.push(dest.and_then(|dest| match owners.get(&dest) {
@@ -43,5 +49,26 @@ impl Claims {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, InstanceId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_an_edit_gave_to_somebody_else_stays_theirs() {
+        let dest = Path::new("/etc/nginx/web.conf");
+        let id =
+            |resource: &str, item: Option<&str>| InstanceId { resource: resource.into(), item: item.map(Into::into) };
+        let claims = Claims(Mutex::new([(dest.to_owned(), id("web.toml", None))].into()));
+        let claim = |resource: &str| {
+            let wanted = [(id(resource, Some("web")), Ok(dest.to_owned()))];
+            claims.exchange(resource, [dest].into_iter(), wanted.into_iter(), Path::new("/etc/nginx")).0
+        };
+        assert_eq!(claim("sites.toml"), [Err("`web.toml` writes `/etc/nginx/web.conf`".to_owned())]);
+        claims.lock().clear();
+        assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())]);
+        assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())], "it gives up its own first");
     }
 }

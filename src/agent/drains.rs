@@ -68,7 +68,7 @@ pub enum Users {
         /// Those that were leaving after it.
         workers: BTreeSet<Process>,
     },
-    /// All workers: nginx takes the change without a reload, or takes along what it knows.
+    /// All workers: nginx takes the change without a reload, or its new workers inherit what it knows.
     AllWorkers,
 }
 

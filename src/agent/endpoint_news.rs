@@ -54,11 +54,15 @@ impl Agent {
 
     /// Reloads an nginx that does not ask for names in its files; if that does not help, writes their endpoints into the files.
     fn look_for_silence(&mut self, service: &EndpointService, now: Instant) {
-        if !self.old_workers.nginx_runs() {
-            return;
-        }
+        let (groups, context) = (&self.desk.catalog().groups, &self.outlook.terms.context);
+        // One that is down is no reason to leave another one silent.
+        let runs = |resource: &str| {
+            let mut of_resource =
+                groups.iter().filter(|group| group.resources.iter().any(|member| **member.name() == *resource));
+            of_resource.any(|group| self.old_workers.nginx_runs(context, group))
+        };
         let (again, first): (BTreeMap<Arc<str>, bool>, BTreeMap<Arc<str>, bool>) =
-            service.take_silent(now).into_iter().partition(|(_, was_reloaded)| *was_reloaded);
+            service.take_silent(runs, now).into_iter().partition(|(_, was_reloaded)| *was_reloaded);
         let first: BTreeSet<Arc<str>> = first.into_keys().collect();
         if !first.is_empty() {
             endpoint_events::unasked(&first);

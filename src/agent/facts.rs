@@ -97,7 +97,30 @@ impl Facts for WorldFacts {
         }
         let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
         let version = Version::from_output(&finished.output);
-        asked.insert(program, KnownVersion { stamp, version });
+        if finished.succeeded() {
+            asked.insert(program, KnownVersion { stamp, version });
+        }
         version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_version_is_asked_for_until_nginx_says_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (nginx, ready) = (dir.path().join("nginx"), dir.path().join("ready"));
+        let script = format!("#!/bin/sh\ntest -e {} && echo 'nginx version: nginx/1.27.3'\n", ready.display());
+        std::fs::write(&nginx, script).unwrap();
+        std::fs::set_permissions(&nginx, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let facts = WorldFacts::new(nginx, None);
+        assert_eq!(facts.nginx_version(None), None);
+        std::fs::write(&ready, "").unwrap();
+        assert_eq!(facts.nginx_version(None), Some(Version([1, 27, 3])));
+        std::fs::remove_file(&ready).unwrap();
+        assert_eq!(facts.nginx_version(None), Some(Version([1, 27, 3])), "it is not asked again");
     }
 }

@@ -174,9 +174,11 @@ impl OldWorkers {
         board.with(|board| board.set_nginx(seen, clock::unix_seconds()));
     }
 
-    /// Returns whether each nginx that is driven runs, as far as that was looked at.
-    pub(super) fn nginx_runs(&self) -> bool {
-        self.masters.workers().is_some() && self.masters.seen().all(|(_, runs)| runs)
+    /// Returns whether the nginx that a group drives ran at the last look.
+    pub(super) fn nginx_runs(&self, context: &Context, group: &Group) -> bool {
+        let places = context.nginx_places(std::iter::once(group.id.as_str()));
+        let runs = |place: &NginxPlace| self.masters.seen().any(|(seen, runs)| runs && seen.is_same(place));
+        places.iter().any(runs)
     }
 
     /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.

@@ -15,6 +15,9 @@ use crate::status::board::ResourceProgress;
 use super::drains::Drains;
 use super::reloads::Reloads;
 
+/// Most changes of a resource that are kept apart until they drain.
+const MAX_UNDRAINED: usize = 1024;
+
 /// The account of all resources that are read from the settings' store.
 #[derive(Debug)]
 pub struct Receipts {
@@ -348,7 +351,33 @@ impl Track {
             change.removal != RemovalKind::Nothing || change.reload.is_none() || without_workers(change)
         };
         let count = self.undrained[..count].iter().rposition(is_last).map_or(0, |last| last + 1);
-        self.undrained.drain(..count).next_back().map(|change| change.revision)
+        let drained = self.undrained.drain(..count).next_back().map(|change| change.revision);
+        while self.undrained.len() > MAX_UNDRAINED && self.merge_oldest(drains) {}
+        drained
+    }
+
+    /// Makes one change of the two oldest that can be one, which drains no earlier than both. Returns whether there are any: two sets of
+    /// endpoints in use are not one, and `Drains` keeps few of them.
+    fn merge_oldest(&mut self, drains: &Drains) -> bool {
+        let left = |change: &UndrainedChange| match change.removal {
+            RemovalKind::Endpoints(number) if drains.is_over(number) && change.reload.is_some() => {
+                RemovalKind::Anything
+            }
+            RemovalKind::Endpoints(number) | RemovalKind::Backends(number) if drains.is_over(number) => {
+                RemovalKind::Nothing
+            }
+            removal => removal,
+        };
+        let together = |two: &[UndrainedChange]| match (left(&two[0]), left(&two[1])) {
+            (RemovalKind::Endpoints(one), RemovalKind::Endpoints(other)) if one != other => None,
+            (one, other) => Some(one.and(other)),
+        };
+        let pairs = self.undrained.windows(2).enumerate();
+        let Some((at, removal)) = pairs.filter_map(|(at, two)| Some((at, together(two)?))).next() else { return false };
+        let later = self.undrained.remove(at + 1);
+        let earlier = &mut self.undrained[at];
+        *earlier = UndrainedChange { reload: earlier.reload.max(later.reload), removal, revision: later.revision };
+        true
     }
 }
 

@@ -11,6 +11,8 @@ use crate::model::report::Report;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Most reloads that are kept apart; of more, the two oldest count as one.
+const MAX_UNDRAINED: usize = 1024;
 
 /// The account of reloads.
 #[derive(Debug, Default)]
@@ -66,8 +68,7 @@ impl Reloads {
         if reload.leaving.is_empty() {
             return reload.drained(now);
         }
-        self.undrained.push(reload);
-        self.next_look.get_or_insert(now + PAUSE);
+        self.push(reload, now);
         None
     }
 
@@ -75,9 +76,17 @@ impl Reloads {
     pub fn add_earlier(&mut self, leaving: BTreeSet<Process>, now: Instant) {
         if !leaving.is_empty() {
             let (resources, revision) = (Vec::new(), Revision::default());
-            self.undrained.push(Undrained { number: 0, resources, revision, asked_at: now, leaving });
-            self.next_look.get_or_insert(now + PAUSE);
+            self.push(Undrained { number: 0, resources, revision, asked_at: now, leaving }, now);
         }
+    }
+
+    fn push(&mut self, reload: Undrained, now: Instant) {
+        self.undrained.push(reload);
+        if self.undrained.len() > MAX_UNDRAINED {
+            let second = self.undrained.remove(1);
+            self.undrained[0].merge(second);
+        }
+        self.next_look.get_or_insert(now + PAUSE);
     }
 
     /// Records that one of the resources of this reload has drained, although old workers are left.
@@ -138,6 +147,15 @@ impl Reloads {
 }
 
 impl Undrained {
+    /// Adds a later reload: both have drained when the workers of both have ended.
+    fn merge(&mut self, later: Undrained) {
+        self.resources.extend(later.resources);
+        self.resources.sort();
+        self.resources.dedup();
+        self.revision = later.revision;
+        self.leaving.extend(later.leaving);
+    }
+
     fn drained(&self, now: Instant) -> Option<Drained> {
         let after = now.duration_since(self.asked_at);
         let drained = Drained { resources: self.resources.clone(), revision: self.revision, after };
@@ -215,6 +233,28 @@ mod tests {
         reloads.drained_early(2, "api");
         let drained = reloads.look(start + PAUSE, |_| false);
         assert_eq!(drained.iter().map(|drained| drained.resources.clone()).collect::<Vec<_>>(), [["api".into()]]);
+    }
+
+    #[test]
+    fn reloads_beyond_a_bound_are_kept_together_until_all_have_drained() {
+        let start = Instant::now();
+        let mut reloads = Reloads::default();
+        for number in 1..=1030 {
+            let resources = vec![if number == 2 { "api".into() } else { "web".into() }];
+            let report = Report { resources, ..report(number, &[1, 10_000 + number as i32], start) };
+            reloads.add(&report, start);
+        }
+        assert_eq!((reloads.undrained.len(), reloads.leaving().len()), (1024, 1031));
+        let is_alive = |process: Process| process.pid == 10_007 || process.pid > 10_008;
+        let drained = reloads.look(start + PAUSE, is_alive);
+        let revisions: Vec<i64> = drained.iter().map(|drained| drained.revision.0).collect();
+        assert_eq!((revisions, reloads.oldest_undrained()), (vec![8], Some(1)), "the seventh has an old worker");
+        let drained = reloads.look(start + PAUSE * 2, |process| process.pid > 10_008);
+        assert_eq!(
+            (drained[0].revision, drained[0].resources.as_slice()),
+            (Revision(7), &["api".into(), "web".into()][..])
+        );
+        assert_eq!(reloads.oldest_undrained(), Some(9));
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub(super) fn vacant(reason: &str) {
     );
 }
 
+/// Logs that a folder of service files cannot be read.
+pub(super) fn unread(problem: &str) {
+    tracing::error!("{problem}: the services that were read from it stay announced");
+}
+
 /// Logs the news of a key or of the connection to etcd. `is_draining`: the key's value says that its backend drains;
 /// `is_held`: some key of ours may be in etcd.
 pub(super) fn notice(notice: &KeyNotice, is_draining: bool, is_held: bool) {

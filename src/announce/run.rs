@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 use crate::model::service::Service;
-use crate::model::status::AnnouncerStatus;
+use crate::model::status::{AnnouncedPart, AnnouncerStatus};
 use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
@@ -341,10 +341,13 @@ impl Announcing {
             FolderNews::Due(reason) => return folder.read(reason),
             FolderNews::Read(found, reason) => (found, Some(reason).filter(|reason| *reason != START)),
         };
-        let roster = self.roster.read(&found.files, &self.plan.announcer);
+        let roster = self.roster.read(&found.files, found.unread, &self.plan.announcer);
         let root = folder.root();
-        let empty = || roster.services.is_empty().then(|| format!("no services in `{}`", root.display()));
-        self.vacancy.set(found.problem.or_else(empty), clock::now());
+        let empty = || roster.unread.first().cloned().unwrap_or_else(|| format!("no services in `{}`", root.display()));
+        self.vacancy.set(roster.services.is_empty().then(empty), clock::now());
+        if !roster.services.is_empty() && roster.unread != self.roster.unread {
+            roster.unread.iter().for_each(|problem| log::unread(problem));
+        }
         if roster.problems != self.roster.problems {
             roster.problems.iter().for_each(|problem| tracing::error!("{}", problem.line()));
         }
@@ -356,8 +359,11 @@ impl Announcing {
 
     fn adopt(&mut self, roster: Roster) {
         self.roster = roster;
-        let problems = self.roster.problems.iter().map(|problem| problem.line());
-        self.notes.set_problems(problems.chain(self.vacancy.reason().map(str::to_owned)), clock::now());
+        let files = self.roster.problems.iter().map(|problem| (AnnouncedPart::File, problem.line()));
+        let folders = self.roster.unread.iter().map(|problem| (AnnouncedPart::Folder, problem.clone()));
+        let empty = self.vacancy.reason().filter(|_| self.roster.unread.is_empty());
+        let empty = empty.map(|reason| (AnnouncedPart::Services, reason.to_owned()));
+        self.notes.set_problems(files.chain(folders).chain(empty), clock::now());
         self.services.set(&self.roster, &mut self.registrar);
         if self.services.need_auto()
             && let Some((settings, found)) = self.address_lookup.take()

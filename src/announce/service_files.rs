@@ -1,5 +1,6 @@
 //! Reads the files of services: of a folder, or a single one. Never decides what they mean.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
@@ -14,8 +15,8 @@ use super::roster::{Roster, ServiceFile};
 /// The files of a folder as they were read.
 pub(super) struct ServiceFiles {
     pub(super) files: Vec<ServiceFile>,
-    /// Why the folder cannot be read.
-    pub(super) problem: Option<String>,
+    /// The folders that cannot be read, each with the reason.
+    pub(super) unread: BTreeMap<PathBuf, String>,
     watched: Watched,
 }
 
@@ -51,9 +52,9 @@ pub(super) const START: &str = "start";
 
 fn read_folder(root: &Path) -> ServiceFiles {
     let found = folder::read_texts(root, |name| name.ends_with(".toml"));
-    let mut watched = Watched { folders: found.folders, ..Watched::default() };
+    let mut watched = Watched { is_partial: found.is_partial(), folders: found.folders, ..Watched::default() };
     watched.add_way_to(root);
-    ServiceFiles { files: found.files.into_iter().map(service_file).collect(), problem: found.problem, watched }
+    ServiceFiles { files: found.files.into_iter().map(service_file).collect(), unread: found.unread, watched }
 }
 
 fn service_file(file: TextFile) -> ServiceFile {
@@ -62,14 +63,14 @@ fn service_file(file: TextFile) -> ServiceFile {
     ServiceFile { path: file.path, text: bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8)) }
 }
 
-/// Returns the services of a folder, or of a single file, as they are now, and why it cannot be read.
-pub fn read(path: &Path, announcer: &Announcer) -> (Roster, Option<String>) {
-    let (files, problem) = match fs::is_file(path) {
-        true => (vec![service_file(folder::read_file(path))], None),
+/// Returns the services of a folder, or of a single file, as they are now.
+pub fn read(path: &Path, announcer: &Announcer) -> Roster {
+    let (files, unread) = match fs::is_file(path) {
+        true => (vec![service_file(folder::read_file(path))], BTreeMap::new()),
         false => {
             let found = read_folder(path);
-            (found.files, found.problem)
+            (found.files, found.unread)
         }
     };
-    (Roster::default().read(&files, announcer), problem)
+    Roster::default().read(&files, unread, announcer)
 }

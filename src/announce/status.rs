@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::service::{Address, Check, Service, host_and_port};
 use crate::model::status::{
-    AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, FORMAT, KeyLease, ServiceCheck,
+    AnnouncedPart, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, FORMAT, KeyLease, ServiceCheck,
     ServiceFileProblem, UnixTime,
 };
 use crate::model::text::shortened;
@@ -83,8 +83,8 @@ pub struct AnnouncerNotes {
     pub member: Option<String>,
     /// Whether some key was ever written.
     pub was_announced: bool,
-    /// What is wrong with its files, each with its start.
-    problems: Vec<(String, Instant)>,
+    /// What is wrong with its files, and with what of them, each with its start.
+    problems: Vec<(AnnouncedPart, String, Instant)>,
 }
 
 impl AnnouncerNotes {
@@ -94,10 +94,10 @@ impl AnnouncerNotes {
     }
 
     /// Records what is wrong with the files now, as much of it as is shown; what was wrong before keeps its start.
-    pub fn set_problems(&mut self, problems: impl Iterator<Item = String>, now: Instant) {
+    pub fn set_problems(&mut self, problems: impl Iterator<Item = (AnnouncedPart, String)>, now: Instant) {
         let known = std::mem::take(&mut self.problems);
-        let since = |text: &String| known.iter().find(|(known, _)| known == text).map_or(now, |(_, since)| *since);
-        self.problems = problems.take(MAX_PROBLEMS).map(|text| (text.clone(), since(&text))).collect();
+        let since = |text: &String| known.iter().find(|(_, known, _)| known == text).map_or(now, |(.., since)| *since);
+        self.problems = problems.take(MAX_PROBLEMS).map(|(with, text)| (with, text.clone(), since(&text))).collect();
     }
 }
 
@@ -123,7 +123,7 @@ pub fn status<'a>(
             problem: lost.map(|(_, problem)| shortened(problem, MAX_REASON)).unwrap_or_default(),
         },
         problems: problems
-            .map(|(text, since)| ServiceFileProblem { text: text.clone(), since: moment.unix(*since) })
+            .map(|(of, text, since)| ServiceFileProblem { of: *of, text: text.clone(), since: moment.unix(*since) })
             .collect(),
         total,
         announced,

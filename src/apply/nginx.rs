@@ -2,7 +2,7 @@
 //! a reload: `verify` does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -19,6 +19,7 @@ use crate::nginx::process::{NginxChild, Role};
 use crate::nginx::words;
 use crate::world::clock;
 use crate::world::generation;
+use crate::world::host::{self, FileStamp};
 use crate::world::nginx_process::{self, LogTail};
 use crate::world::process;
 
@@ -43,8 +44,8 @@ const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 /// What this process has found out about nginx.
 #[derive(Debug, Default)]
 pub(super) struct KnownNginx {
-    /// Build paths of programs, by program.
-    built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
+    /// Build paths of programs, by program; valid as long as its file stays the same.
+    built: tokio::sync::Mutex<BTreeMap<PathBuf, (Option<FileStamp>, BuildPaths)>>,
     /// What finds the master that each group drives, as its last transaction has found it.
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
     /// Whether this process has yet to start it.
@@ -53,6 +54,24 @@ pub(super) struct KnownNginx {
     pub(super) looked_at: LookedAt,
     /// Files that it was found not to read.
     pub(super) unread: UnreadFiles,
+}
+
+impl KnownNginx {
+    /// Returns the build paths of a program. It is run for them until it has said them, and again when it is replaced.
+    async fn built(&self, program: &Path) -> BuildPaths {
+        let name = if program.as_os_str().is_empty() { Path::new("nginx") } else { program };
+        let stamp = host::find_program(name).and_then(|found| host::file_stamp(&found));
+        let mut known = self.built.lock().await;
+        if let Some((_, built)) = known.get(program).filter(|(known, _)| *known == stamp) {
+            return built.clone();
+        }
+        let finished = process::run(name.as_os_str(), &["-V"], None, Some(VERSION_TIMEOUT)).await;
+        let built = installation::built_with(&finished.output);
+        if finished.succeeded() {
+            known.insert(program.to_owned(), (stamp, built.clone()));
+        }
+        built
+    }
 }
 
 /// The files that were looked at since conf.d was read, whether nginx reads them.
@@ -131,7 +150,7 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
         [reload, group.check.as_ref()].into_iter().flatten().filter(|command| command.mentions_nginx()).collect();
     let program = commands.iter().find_map(|command| installation::program_named_in(&command.text));
     let binary = program.unwrap_or_else(|| settings.binary.clone());
-    let built = built(context, binary.clone()).await;
+    let built = context.nginx.built(&binary).await;
     let named = commands.iter().map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or(built.prefix);
@@ -187,19 +206,6 @@ fn old_pid_file(pid_file: &Path) -> PathBuf {
     let mut path = pid_file.as_os_str().to_owned();
     path.push(".oldbin");
     path.into()
-}
-
-/// Returns the build paths of a program, which is run once for them.
-async fn built(context: &Context, program: PathBuf) -> BuildPaths {
-    let mut known = context.nginx.built.lock().await;
-    if let Some(built) = known.get(&program) {
-        return built.clone();
-    }
-    let program_name = if program.as_os_str().is_empty() { OsStr::new("nginx") } else { program.as_os_str() };
-    let finished = process::run(program_name, &["-V"], None, Some(VERSION_TIMEOUT)).await;
-    let built = installation::built_with(&finished.output);
-    known.insert(program, built.clone());
-    built
 }
 
 impl Nginx {
@@ -333,4 +339,34 @@ async fn others(generations: &[(GenerationServer, String)]) -> Vec<String> {
         }
     }
     others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[tokio::test]
+    async fn build_paths_are_asked_for_until_nginx_says_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let (known, nginx) = (KnownNginx::default(), path("nginx"));
+        assert_eq!(known.built(&nginx).await, BuildPaths::default(), "it is not installed yet");
+        let install = |prefix: &str| {
+            let said = format!("configure arguments: --prefix={prefix}");
+            let script = format!("#!/bin/sh\ntest -e {0} && echo '{said}' && echo >> {0}\n", path("asked").display());
+            std::fs::write(path("new"), script).unwrap();
+            std::fs::set_permissions(path("new"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::rename(path("new"), &nginx).unwrap();
+        };
+        install("/opt/one");
+        assert_eq!(known.built(&nginx).await, BuildPaths::default(), "it has failed");
+        std::fs::write(path("asked"), "").unwrap();
+        for _ in 0..2 {
+            assert_eq!(known.built(&nginx).await.prefix, Path::new("/opt/one"));
+        }
+        assert_eq!(std::fs::read_to_string(path("asked")).unwrap(), "\n", "it was asked once");
+        install("/opt/two");
+        assert_eq!(known.built(&nginx).await.prefix, Path::new("/opt/two"));
+    }
 }

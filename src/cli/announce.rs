@@ -34,8 +34,8 @@ fn announcer(settings: &Settings) -> Announcer {
 /// Prints every problem of the settings, and of the service files of a folder or of one such file, to standard error, or a summary
 /// to standard output. Asks no etcd.
 pub(super) fn check(settings: &Settings, mut problems: Problems, path: &Path) -> Exit {
-    let (roster, unreadable) = service_files::read(path, &announcer(settings));
-    problems.extend(unreadable.map(Problem::new));
+    let roster = service_files::read(path, &announcer(settings));
+    problems.extend(roster.unread.iter().cloned().map(Problem::new));
     problems.extend(roster.problems.iter().cloned());
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));

@@ -247,11 +247,13 @@ impl Ledger {
         found
     }
 
-    /// Returns the resources with live names for which nobody has asked for a while, and whether nginx was reloaded because of that
-    /// already. Each is returned again only after the same time.
-    pub fn take_silent(&mut self, now: Instant) -> BTreeMap<Arc<str>, bool> {
+    /// Returns the resources with live names for which nobody has asked for a while although their nginx `runs`, and whether it was
+    /// reloaded because of that already. Each is returned again only after the same time.
+    pub fn take_silent(&mut self, runs: impl Fn(&str) -> bool, now: Instant) -> BTreeMap<Arc<str>, bool> {
         let mut found = BTreeMap::new();
-        for entry in self.names.values_mut().filter(|entry| entry.silent_at().is_some_and(|at| at <= now)) {
+        let is_silent =
+            |entry: &NameRecord| entry.silent_at().is_some_and(|at| at <= now) && runs(&entry.place.resource);
+        for entry in self.names.values_mut().filter(|entry| is_silent(entry)) {
             let was_reloaded = found.entry(Arc::clone(&entry.place.resource)).or_insert(entry.was_reloaded);
             *was_reloaded &= entry.was_reloaded;
             (entry.silent_since, entry.was_reloaded) = (Some(now), true);

@@ -225,8 +225,8 @@ impl EndpointService {
     }
 
     /// Returns the resources with names for which nobody has asked for a while; see [`Ledger::take_silent`].
-    pub fn take_silent(&self, now: Instant) -> BTreeMap<Arc<str>, bool> {
-        self.inner().ledger.take_silent(now)
+    pub fn take_silent(&self, runs: impl Fn(&str) -> bool, now: Instant) -> BTreeMap<Arc<str>, bool> {
+        self.inner().ledger.take_silent(runs, now)
     }
 
     /// Begins a reload of nginx, which must not read lines that it does not need.

@@ -13,8 +13,8 @@ mod standing;
 mod unix_time;
 
 pub use announced::{
-    ANNOUNCED_PATH, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, KeyLease, ServiceCheck,
-    ServiceFileProblem,
+    ANNOUNCED_PATH, AnnouncedPart, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, KeyLease,
+    ServiceCheck, ServiceFileProblem,
 };
 pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};

@@ -21,8 +21,10 @@ use crate::world::fs::folder::{self, TextFile};
 const QUIET: Duration = Duration::from_millis(50);
 /// Time limit for reading all files.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time after which the files are read again without a working watch or after a failed read.
+/// Time after which the files are read again after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
+/// Time after which they are read again while a change may go unnoticed.
+const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs until the handle is dropped.
 pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
@@ -63,12 +65,17 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
             }
         }
         // A reader that wants one snapshot soon learns whether the file stays malformed.
-        let pause = if was_malformed && !follow { RETRY / 4 } else { RETRY };
+        let pause = match () {
+            () if !is_lost => BLIND_PAUSE,
+            () if was_malformed && !follow => RETRY / 4,
+            () => RETRY,
+        };
+        let reads_again = is_lost || (follow && watch.is_blind());
         let next = async {
             tokio::select! {
                 is_open = requests.changed() => Some(is_open),
                 () = watch.changed(), if follow => None,
-                () = tokio::time::sleep(pause), if is_lost => None,
+                () = tokio::time::sleep(pause), if reads_again => None,
             }
         };
         match outlet.until(next).await {
@@ -94,7 +101,7 @@ struct FileReader {
     /// What is watched; `None` if nothing is.
     places: Option<WatchedPlaces>,
     limit: Duration,
-    /// A reading that has not ended.
+    /// A read that has not finished.
     reading: Option<JoinHandle<FilesRead>>,
 }
 
@@ -166,8 +173,14 @@ fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problem
         let file = name.rsplit('/').next().unwrap_or(name);
         !is_hidden(name) && settings.filter.matches(file)
     });
+    watched.is_partial |= found.is_partial();
     watched.folders.extend(found.folders);
-    problems.extend(found.problem);
+    // Nothing is wanted of a hidden one.
+    let is_wanted = |folder: &Path| {
+        let below = folder.strip_prefix(path).unwrap_or(folder);
+        !is_hidden(&below.to_string_lossy())
+    };
+    problems.extend(found.unread.into_iter().filter(|(folder, _)| is_wanted(folder)).map(|(_, problem)| problem));
     found.files
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::status::{
-    AnnouncedService, AnnouncedState, AnnouncerStatus, Cause, Condition, ConditionKind, FORMAT, UnixTime,
+    AnnouncedPart, AnnouncedService, AnnouncedState, AnnouncerStatus, Cause, Condition, ConditionKind, FORMAT, UnixTime,
 };
 use crate::model::text::{counted, shortened};
 
@@ -89,6 +89,24 @@ pub fn name(announcer: &AnnouncerStatus) -> String {
     format!("announcer {}", announcer.pid)
 }
 
+/// Returns what is wrong with this part of an announcer's folder, and what to do.
+fn wrong_with(part: AnnouncedPart) -> (&'static str, &'static str) {
+    match part {
+        AnnouncedPart::File => (
+            "a service file has an error; its last good version stays",
+            "Fix that line; the announcer reads the file again when it changes.",
+        ),
+        AnnouncedPart::Folder => (
+            "a folder of service files cannot be read; the services that were read from it stay",
+            "Let the announcer read the folder; it tries again automatically.",
+        ),
+        AnnouncedPart::Services => (
+            "it has no services to announce",
+            "Put a file with a [[service]] table into the folder; the announcer notices it.",
+        ),
+    }
+}
+
 /// Returns everything that is not announced, as notices: it is a matter of the announcers, and no fault of this agent. `silent_since`
 /// has the start of each silence by process, as far as it is known; `at` is the moment, which is the start of what has none.
 pub fn conditions(
@@ -124,8 +142,8 @@ pub fn conditions(
             found.push(condition(summary, announcer.etcd.problem.clone(), since, advice));
         }
         found.extend(announcer.problems.iter().map(|problem| {
-            let summary = format!("{}: a service file has an error; its last good version stays", name(announcer));
-            let advice = "Fix that line; the announcer reads the file again when it changes.";
+            let (what, advice) = wrong_with(problem.of);
+            let summary = format!("{}: {what}", name(announcer));
             condition(summary, problem.text.clone(), problem.since, advice)
         }));
         for (state, services) in by_state(announcer) {

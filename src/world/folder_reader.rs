@@ -10,10 +10,12 @@ use super::folder_watch::{FolderWatch, Watched};
 
 /// Time for which the folders must be quiet before a change is news.
 const QUIET: Duration = Duration::from_millis(100);
-/// Time after which a reading that has not ended is said in the log.
+/// Time after which the log says that a reading has not ended.
 const SLOW: Duration = Duration::from_secs(10);
 /// Pause after a reading that has failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a reading while a change may go unnoticed.
+const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// A reader of folders.
 pub struct FolderReader<Content> {
@@ -24,8 +26,10 @@ pub struct FolderReader<Content> {
     /// Returns what has to be watched after this was read.
     watched: fn(&Content) -> &Watched,
     reading: Option<FolderReading<Content>>,
-    /// Reason for a further reading, after the one under way, and when it is due.
+    /// Reason for another read, after the one under way, and when it is due.
     again: Option<(&'static str, Instant)>,
+    /// When to read because the watch is blind.
+    blind_look: Option<Instant>,
 }
 
 struct FolderReading<Content> {
@@ -47,10 +51,10 @@ impl<Content: Send + 'static> FolderReader<Content> {
     /// Returns a reader that has read nothing yet. `watches`: changes of the folders are news.
     pub fn new(what: &'static str, watches: bool, watched: fn(&Content) -> &Watched) -> FolderReader<Content> {
         let watch = watches.then(|| FolderWatch::start(QUIET));
-        FolderReader { what, watch, watched, reading: None, again: None }
+        FolderReader { what, watch, watched, reading: None, again: None, blind_look: None }
     }
 
-    /// Returns whether a change of the folders is noticed.
+    /// Returns whether changes of the folders are news.
     pub fn watches(&self) -> bool {
         self.watch.is_some()
     }
@@ -60,12 +64,13 @@ impl<Content: Send + 'static> FolderReader<Content> {
         self.reading.is_some() || self.again.is_some()
     }
 
-    /// Begins to read with `load`. If a reading is under way, a further one is due after it.
+    /// Begins to read with `load`. If a read is under way, another one is due after it.
     pub fn read(&mut self, reason: &'static str, load: impl Fn() -> Content + Send + 'static) {
         if self.reading.is_some() {
             self.again = Some((reason, clock::now()));
             return;
         }
+        self.blind_look = None;
         let (places, watched) = (self.watch.as_ref().map(FolderWatch::places), self.watched);
         let task = tokio::task::spawn_blocking(move || {
             let content = load();
@@ -81,7 +86,15 @@ impl<Content: Send + 'static> FolderReader<Content> {
     pub async fn next(&mut self) -> FolderNews<Content> {
         loop {
             let Some(reading) = &mut self.reading else {
-                let Some((reason, due)) = self.again else { return changed(&mut self.watch).await };
+                let Some((reason, due)) = self.again else {
+                    tokio::select! {
+                        news = changed(&mut self.watch) => return news,
+                        () = clock::sleep_until(self.blind_look) => {
+                            self.blind_look = None;
+                            return FolderNews::Due("not everything is watched");
+                        }
+                    }
+                };
                 clock::sleep_until(Some(due)).await;
                 self.again = None;
                 return FolderNews::Due(reason);
@@ -90,6 +103,8 @@ impl<Content: Send + 'static> FolderReader<Content> {
                 read = &mut reading.task => {
                     let reason = reading.reason;
                     self.reading = None;
+                    let is_blind = self.watch.as_ref().is_some_and(FolderWatch::is_blind);
+                    self.blind_look = is_blind.then(|| clock::now() + BLIND_PAUSE);
                     match read {
                         Ok(content) => return FolderNews::Read(content, reason),
                         Err(error) => {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Watched {
     /// Single names that matter, regardless of the rest of their folder: links and folders on the way to a path, and its
     /// first component that does not exist.
     pub names: BTreeSet<PathBuf>,
+    /// Whether there is more that cannot be read: then it cannot be watched either.
+    pub is_partial: bool,
 }
 
 impl Watched {
@@ -96,12 +99,16 @@ pub struct FolderWatch {
 pub struct WatchedPlaces {
     inotify: Arc<Mutex<Inotify>>,
     wanted: Arc<Mutex<Watched>>,
+    /// Whether something of it is not watched.
+    is_blind: Arc<AtomicBool>,
 }
 
 struct Inotify {
     watcher: Option<RecommendedWatcher>,
     /// The watched places with their identity when the watch began: a replaced one must be watched again.
     watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// The places that the kernel has refused to watch, each logged once.
+    refused: BTreeSet<PathBuf>,
 }
 
 /// Returns whether an event counts as a change. Reading does not; closing after writing does. Until then a file may be half
@@ -140,8 +147,16 @@ impl FolderWatch {
         if let Err(error) = &watcher {
             tracing::warn!("cannot watch files for edits; send SIGHUP after an edit: {error}");
         }
-        let inotify = Arc::new(Mutex::new(Inotify { watcher: watcher.ok(), watched: BTreeMap::new() }));
-        FolderWatch { places: WatchedPlaces { inotify, wanted }, events, pending: None, quiet }
+        let is_blind = Arc::new(AtomicBool::new(watcher.is_err()));
+        let inotify = Inotify { watcher: watcher.ok(), watched: BTreeMap::new(), refused: BTreeSet::new() };
+        let places = WatchedPlaces { inotify: Arc::new(Mutex::new(inotify)), wanted, is_blind };
+        FolderWatch { places, events, pending: None, quiet }
+    }
+
+    /// Returns whether some change may go unnoticed, because the kernel has refused a watch or a folder could not be read: then only
+    /// reading again shows it.
+    pub fn is_blind(&self) -> bool {
+        self.places.is_blind.load(Ordering::Relaxed)
     }
 
     /// Returns what sets the places to watch, for a thread that may block.
@@ -179,12 +194,12 @@ impl WatchedPlaces {
         self.inotify.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches exactly this set from now on. Logs once what cannot be watched. Returns true if some folder or mounted file is
-    /// new or was replaced: the caller must read them again, since a change in between has gone unnoticed. Asks each folder, and
-    /// blocks as long as one hangs.
+    /// Watches exactly this set from now on. Logs once what cannot be watched, and tries that again at each call. Returns true if some
+    /// folder or mounted file is watched that was not: the caller must read them again, since a change in between has gone unnoticed.
+    /// Asks each folder, and blocks as long as one hangs.
     pub fn set(&self, wanted: &Watched) -> bool {
         let mut inotify = self.inotify.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inotify { watcher: Some(watcher), watched } = &mut *inotify else { return false };
+        let Inotify { watcher: Some(watcher), watched, refused } = &mut *inotify else { return false };
         if let Ok(mut ours) = self.wanted.lock() {
             ours.clone_from(wanted);
         }
@@ -199,19 +214,28 @@ impl WatchedPlaces {
             stays
         });
         let mut grew = false;
+        let said = std::mem::take(refused);
         for place in places {
             let Ok(metadata) = std::fs::metadata(place) else { continue };
             let identity = (metadata.dev(), metadata.ino());
             if watched.get(place) == Some(&identity) {
                 continue;
             }
-            grew = true;
-            watched.insert(place.to_owned(), identity);
-            if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
-                let place = place.display();
-                tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
+            match watcher.watch(place, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    grew = true;
+                    watched.insert(place.to_owned(), identity);
+                }
+                Err(error) => {
+                    refused.insert(place.to_owned());
+                    if !said.contains(place) {
+                        let place = place.display();
+                        tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
+                    }
+                }
             }
         }
+        self.is_blind.store(wanted.is_partial || !refused.is_empty(), Ordering::Relaxed);
         grew
     }
 }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::model::process::Process;
@@ -132,6 +133,9 @@ pub fn processors_online() -> usize {
 /// Maximum number of bytes of a log that are read at once; older ones are ignored.
 const MAX_AT_ONCE_BYTES: u64 = 1024 * 1024;
 
+/// Longest start of a line that is kept until the line is complete, in bytes: nginx writes no line that long.
+const MAX_REST_BYTES: usize = 64 * 1024;
+
 /// A reader of the lines that are added to a master's error logs from now on.
 #[derive(Debug, Default)]
 pub struct LogTail {
@@ -166,7 +170,9 @@ impl LogTail {
     }
 
     fn open(&mut self, path: &Path, at_end: bool) {
-        let Ok(file) = File::open(path) else { return };
+        // It may have become a pipe a moment ago.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let Ok(file) = File::options().read(true).custom_flags(flags.bits()).open(path) else { return };
         let Ok(metadata) = file.metadata() else { return };
         if metadata.is_file() {
             let offset = if at_end { metadata.len() } else { 0 };
@@ -194,7 +200,7 @@ impl LogTail {
     /// Returns the complete lines added since the last call. Ignores a log that cannot be read.
     pub fn new_lines(&mut self) -> Vec<String> {
         for path in std::mem::take(&mut self.missing) {
-            if path.exists() { self.open(&path, false) } else { self.missing.push(path) }
+            if path.is_file() { self.open(&path, false) } else { self.missing.push(path) }
         }
         let mut lines = Vec::new();
         for open in self.open.values_mut() {
@@ -223,6 +229,9 @@ impl Open {
             let rest = self.rest.split_off(end + 1);
             let whole = std::mem::replace(&mut self.rest, rest);
             lines.extend(String::from_utf8_lossy(&whole).lines().map(str::to_owned));
+        }
+        if self.rest.len() > MAX_REST_BYTES {
+            self.rest = Vec::new();
         }
         Ok(())
     }
@@ -267,5 +276,33 @@ mod tests {
         fs::write(&late, "second\n").unwrap();
         assert_eq!(tail.lines_after_rotation(nobody, &late), ["last"], "what was added before the rotation");
         assert_eq!(tail.lines_after_rotation(nobody, &late), ["second"], "the new one from its beginning");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("error.log");
+        fs::write(&path, "").unwrap();
+        let mut tail = LogTail::from_now(Process { pid: 0, start_time: 0 }, Some(&path));
+        let mut log = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        for _ in 0..3 {
+            log.write_all(&[b'x'; 50_000]).unwrap();
+            assert_eq!(tail.new_lines(), [""; 0]);
+            assert!(tail.open.values().all(|open| open.rest.len() <= 64 * 1024));
+        }
+        log.write_all(b"\nnext\n").unwrap();
+        assert_eq!(tail.new_lines().last().unwrap(), "next");
+    }
+
+    #[test]
+    fn a_pipe_where_a_log_was_missing_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("error.log");
+        let mut tail = LogTail::from_now(Process { pid: 0, start_time: 0 }, Some(&path));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(tail.new_lines(), [""; 0]);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "first\n").unwrap();
+        assert_eq!(tail.new_lines(), ["first"]);
     }
 }

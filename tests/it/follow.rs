@@ -174,6 +174,51 @@ fn edits_of_conf_d_take_effect_by_themselves_unless_broken() {
 }
 
 #[test]
+fn resources_in_a_folder_that_cannot_be_read_stay() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let (sub, away) = (sandbox.path("etc/conf.d/sub"), sandbox.path("away"));
+    fs::create_dir(&sub).unwrap();
+    fs::rename(sandbox.path("etc/conf.d/a.toml"), sub.join("a.toml")).unwrap();
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    fs::rename(&sub, &away).unwrap();
+    // Even root cannot follow a link to itself.
+    symlink("sub", &sub).unwrap();
+    sandbox.wait_log("conf.d/sub`: Too many levels of symbolic links");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "two\n");
+    let checked = sandbox.run(&["check"]);
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    let mark = sandbox.mark();
+    fs::remove_file(&sub).unwrap();
+    sandbox.wait_log_since(mark, "the resource is gone from conf.d");
+    fs::rename(&away, &sub).unwrap();
+    sandbox.set_store("v: {x: three}\n");
+    sandbox.wait_output("a", "three\n");
+}
+
+#[test]
+fn edits_take_effect_although_the_kernel_refuses_watches() {
+    for limit in ["max_inotify_watches", "max_inotify_instances"] {
+        let mut sandbox = Sandbox::new();
+        sandbox.plain_resource("a", "");
+        sandbox.set_store("v: {x: one}\n");
+        // In a namespace of its own nobody else has watches.
+        let script = format!("echo 0 > /proc/sys/user/{limit} && exec \"$@\"");
+        sandbox.wrapper = ["unshare", "-r", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        let _agent = sandbox.watch();
+        sandbox.wait_output("a", "one\n");
+        assert!(sandbox.log().contains("send SIGHUP after an edit"), "{}", sandbox.log());
+        sandbox.template("values.tera", "edited {{ getv(key=\"/v/x\") }}\n");
+        sandbox.wait_output("a", "edited one\n");
+        sandbox.set_store("v: {x: two}\n");
+        sandbox.wait_output("a", "edited two\n");
+    }
+}
+
+#[test]
 fn sighup_reads_again_and_survives_a_broken_file() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");

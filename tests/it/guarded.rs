@@ -107,6 +107,24 @@ fn list_for_nobody() -> Vec<u8> {
 }
 
 #[test]
+fn a_link_of_others_to_the_root_is_not_followed_either() {
+    let Some(sandbox) = foreign_folder() else { return };
+    let link = sandbox.path("out/conf");
+    for target in ["/", "/.", "//"] {
+        symlink(target, &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+        // Only opened: nothing is written to the root of this machine.
+        let error = Folders::default().entry(&link.join("app.conf")).unwrap_err();
+        assert!(error.source.to_string().contains("it is a link, and other users may change its folder"), "{error}");
+        assert!(error.source.to_string().contains("/out`"), "{error}");
+        fs::remove_file(&link).unwrap();
+    }
+    symlink(".", &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+    Folders::default().entry(&link.join("app.conf")).expect("a folder of the same user");
+}
+
+#[test]
 fn who_may_write_to_a_folder_is_also_in_its_group_and_its_access_list() {
     let Some(sandbox) = foreign_folder() else { return };
     let precious = precious(&sandbox);

@@ -45,7 +45,7 @@ pub(super) fn expand(
         (id(name), dest.map_err(str::to_owned))
     });
     let had = before.values().map(|instance| instance.resource.dest.as_path());
-    let (outcomes, in_folder) = claims.exchange(had, wanted, for_each.folder());
+    let (outcomes, in_folder) = claims.exchange(resource.name(), had, wanted, for_each.folder());
     let mut refused = Vec::new();
     for ((name, _), outcome) in files.iter().zip(outcomes) {
         let dest = match outcome {

@@ -237,6 +237,36 @@ fn changes_that_are_taken_together_drain_with_the_last_of_them() {
 }
 
 #[test]
+fn changes_beyond_a_bound_are_kept_together_until_all_have_drained() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    walk.pass(1, unchanged());
+    for revision in 2..=1100 {
+        walk.receipts.touched(&"web.toml".into(), Revision(revision), walk.now);
+        // Worker 1 stays for ever; each reload leaves another one behind.
+        let report = reloaded(walk.now, &[1, 10_000 + i32::try_from(revision).unwrap()], true);
+        walk.pass(revision, report);
+    }
+    let kept = |walk: &Walk| walk.receipts.tracks.values().next().unwrap().undrained.len();
+    assert_eq!(kept(&walk), MAX_UNDRAINED);
+    for revision in 1101..=2300 {
+        walk.receipts.touched(&"web.toml".into(), Revision(revision), walk.now);
+        let now = walk.now;
+        walk.pass_that_removes(revision, unchanged(), endpoints(now));
+        walk.drains.taken(|_| true, walk.now);
+        if revision < 2300 {
+            walk.end_of_connections();
+        }
+        assert!(kept(&walk) <= MAX_UNDRAINED);
+    }
+    walk.check(2300, [Some(2300), Some(2300), Some(1)], (1099, Some(0)));
+    let workers: Vec<i32> = std::iter::once(1).chain(10_000..12_000).collect();
+    walk.end_of_workers(&workers);
+    walk.check(2300, [Some(2300), Some(2300), Some(2299)], (1099, Some(1099)));
+    walk.end_of_connections();
+    walk.check(2300, [Some(2300); 3], (1099, Some(1099)));
+}
+
+#[test]
 fn workers_that_were_leaving_before_count() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.reloads.add_earlier(BTreeSet::from([Process { pid: 7, start_time: 1 }]), walk.now);

@@ -186,11 +186,15 @@ fn what_is_not_announced_comes_first_and_the_rest_is_counted() {
 fn a_problem_that_stays_keeps_its_start() {
     let start = Instant::now();
     let mut notes = AnnouncerNotes::new(start);
-    let said = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into_iter();
+    let file = |text: &str| (AnnouncedPart::File, text.to_owned());
+    let said = |texts: &[&str]| texts.iter().map(|text| file(text)).collect::<Vec<_>>().into_iter();
+    let since = |notes: &AnnouncerNotes| -> Vec<(String, Instant)> {
+        notes.problems.iter().map(|(_, text, since)| (text.clone(), *since)).collect()
+    };
     notes.set_problems(said(&["a"]), start);
     notes.set_problems(said(&["b", "a"]), start + S);
-    assert_eq!(notes.problems, [("b".to_owned(), start + S), ("a".to_owned(), start)]);
+    assert_eq!(since(&notes), [("b".to_owned(), start + S), ("a".to_owned(), start)]);
     notes.set_problems(said(&[]), start + 2 * S);
     notes.set_problems(said(&["a"]), start + 3 * S);
-    assert_eq!(notes.problems, [("a".to_owned(), start + 3 * S)]);
+    assert_eq!(since(&notes), [("a".to_owned(), start + 3 * S)]);
 }

@@ -28,7 +28,7 @@ pub struct AnnouncerStatus {
     pub folder: Option<String>,
     /// Its etcd.
     pub etcd: AnnouncerStore,
-    /// What is wrong with its files; their last good version stays in effect.
+    /// What is wrong with its files; what was read last stays in effect.
     pub problems: Vec<ServiceFileProblem>,
     /// Number of all its services.
     pub total: usize,
@@ -50,10 +50,37 @@ pub struct AnnouncerStore {
     pub problem: String,
 }
 
+/// What of an announcer's folder has a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnnouncedPart {
+    /// The folder, or one below it, cannot be read.
+    Folder,
+    /// There is no service in the folder.
+    Services,
+    /// A file, or anything that another version names.
+    #[default]
+    #[serde(other)]
+    File,
+}
+
+impl AnnouncedPart {
+    /// Returns what is wrong with it, in two or three words.
+    pub fn wrong(self) -> &'static str {
+        match self {
+            AnnouncedPart::File => "file error",
+            AnnouncedPart::Folder => "folder not read",
+            AnnouncedPart::Services => "no services",
+        }
+    }
+}
+
 /// Something that is wrong with the service files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServiceFileProblem {
+    /// What it is a problem of.
+    pub of: AnnouncedPart,
     /// The problem, with its place: `/etc/upstreamd/announce.d/web.toml:3:1: …`.
     pub text: String,
     /// Since when.

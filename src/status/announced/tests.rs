@@ -1,7 +1,7 @@
 //! Answers of announcers, good and hostile, and what they mean.
 
 use super::*;
-use crate::model::status::{AnnouncerStore, ServiceFileProblem};
+use crate::model::status::{AnnouncedPart, AnnouncerStore, ServiceFileProblem};
 
 fn service(key: &str, state: AnnouncedState, since: u64) -> AnnouncedService {
     AnnouncedService {
@@ -79,7 +79,15 @@ fn what_is_not_announced_is_a_notice_with_its_keys() {
     assert_eq!(conditions(&[many], &BTreeMap::new(), UnixTime(100))[0].causes.len(), MAX_CAUSES);
     let broken = AnnouncerStatus {
         etcd: AnnouncerStore { away_since: Some(UnixTime(8)), problem: "no route".to_owned(), member: None },
-        problems: vec![ServiceFileProblem { text: "a.toml:3:1: wrong".to_owned(), since: UnixTime(9) }],
+        problems: vec![
+            ServiceFileProblem { text: "a.toml:3:1: wrong".to_owned(), since: UnixTime(9), ..Default::default() },
+            ServiceFileProblem { of: AnnouncedPart::Folder, text: "closed".to_owned(), since: UnixTime(9) },
+            ServiceFileProblem {
+                of: AnnouncedPart::Services,
+                text: "no services in `x`".to_owned(),
+                since: UnixTime(9),
+            },
+        ],
         ..announcer(Vec::new())
     };
     let expected = [
@@ -87,6 +95,11 @@ fn what_is_not_announced_is_a_notice_with_its_keys() {
         format!(
             "announcer 7: a service file has an error; its last good version stays | a.toml:3:1: wrong | {process} | 9"
         ),
+        format!(
+            "announcer 7: a folder of service files cannot be read; the services that were read from it stay | closed | \
+             {process} | 9"
+        ),
+        format!("announcer 7: it has no services to announce | no services in `x` | {process} | 9"),
     ];
     assert_eq!(found(broken), expected);
     let silent = AnnouncerStatus { socket: "/s".into(), silent: Some("no answer".into()), ..announcer(Vec::new()) };

@@ -49,7 +49,7 @@ fn one(html: &mut Html, announcer: &AnnouncerStatus, clock: Clock) {
     }
     html.raw("</p>\n");
     for problem in announcer.problems.iter().take(MAX_LINES) {
-        html.raw("<p><strong class=\"no\">file error</strong> since ");
+        html.raw("<p><strong class=\"no\">").text(problem.of.wrong()).raw("</strong> since ");
         clock.since(html, problem.since);
         html.raw(": ").text(&problem.text).raw("</p>\n");
     }

@@ -60,7 +60,7 @@ impl StatusWriter {
         };
         self.line(&format!("  process {}{folder}: {count}, etcd {etcd}", announcer.pid));
         for problem in &announcer.problems {
-            let broken = self.painted(RED, "file error");
+            let broken = self.painted(RED, problem.of.wrong());
             let age = span(self.now.seconds_since(problem.since));
             self.line(&format!("    {broken} for {age}: {}", one_line(&problem.text)));
         }

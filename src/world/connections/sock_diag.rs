@@ -126,7 +126,11 @@ fn read_part(mut messages: &[u8], remotes: &BTreeSet<SocketAddr>, found: &mut Ve
         let (kind, body) = (u16::from_ne_bytes([message[4], message[5]]), &message[HEADER_BYTES..]);
         match kind {
             DONE => return Ok(true),
-            ERROR => return Err(io::Error::other("the kernel refuses to list sockets")),
+            // A `struct nlmsgerr` begins with the negated number of the error.
+            ERROR => {
+                let code = number(body, 0).ok_or_else(malformed)?.cast_signed().wrapping_neg();
+                return Err(io::Error::from_raw_os_error(code));
+            }
             _ => {
                 let socket = read_socket(body).ok_or_else(malformed)?;
                 found.extend(Some(socket).filter(|socket| socket.inode != 0 && remotes.contains(&socket.remote)));
@@ -206,6 +210,10 @@ mod tests {
         (done[0], done[4]) = (20, 3);
         if cfg!(target_endian = "little") {
             assert_eq!(read_part(&done, &remotes, &mut Vec::new()).ok(), Some(true));
+            done[4] = 2;
+            done[16..].copy_from_slice(&(-95_i32).to_ne_bytes());
+            let error = read_part(&done, &remotes, &mut Vec::new()).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(95));
         }
     }
 }

@@ -334,6 +334,15 @@ fn link_at(folder: impl AsFd + Copy, name: &OsStr) -> nix::Result<Option<Link>> 
     Ok(Some(Link { target, owner: found.st_uid, is_trusted }))
 }
 
+/// A link that is being followed although somebody else may have made it.
+struct DoubtfulLink {
+    owner: u32,
+    /// Number of parts that are left at its end.
+    left: usize,
+    /// Its folder, for messages.
+    folder: PathBuf,
+}
+
 /// Opens a folder part by part. A link that somebody else may have made is followed only to a folder of the same user: it gives
 /// that user nothing.
 fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
@@ -344,9 +353,14 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
     let mut pending: Vec<OsString> = Vec::new();
     push(&mut pending, path);
     let mut links = 0;
-    // Who may have made the link that is being followed, and how many parts are left at its end.
-    let mut doubt: Option<(u32, usize)> = None;
-    while let Some(part) = pending.pop() {
+    let mut doubt: Option<DoubtfulLink> = None;
+    loop {
+        if let Some(link) = doubt.take_if(|link| pending.len() <= link.left)
+            && fstat(&at)?.st_uid != link.owner
+        {
+            return Err(not_followed(link.folder));
+        }
+        let Some(part) = pending.pop() else { return Ok(at) };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let opened = match openat(&at, &*part, flags, Mode::empty()) {
             Err(Errno::ENOENT) if make => match mkdirat(&at, &*part, Mode::from_bits_truncate(0o777)) {
@@ -367,7 +381,7 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
                     if make {
                         return Err(not_followed(shown));
                     }
-                    doubt = Some((link.owner, pending.len()));
+                    doubt = Some(DoubtfulLink { owner: link.owner, left: pending.len(), folder: shown.clone() });
                 }
                 if link.target.is_absolute() {
                     at = open(Path::new("/"))?;
@@ -378,15 +392,8 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
             }
             Err(errno) => return Err(errno.into()),
         }
-        if let Some((owner, _)) = doubt.filter(|(_, left)| pending.len() <= *left) {
-            if fstat(&at)?.st_uid != owner {
-                return Err(not_followed(shown));
-            }
-            doubt = None;
-        }
         shown.push(&part);
     }
-    Ok(at)
 }
 
 /// Puts the parts of a path on top of those that are pending.

@@ -1,8 +1,8 @@
 //! Reads a whole folder of texts: conf.d and templates. Follows links, and never returns a file twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
-use std::io::Read;
+use std::fs::{DirEntry, Metadata};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Size limit of a file in bytes: a larger one is neither a template nor a TOML resource.
@@ -51,11 +51,21 @@ pub struct FolderTexts {
     pub others: BTreeMap<String, PathBuf>,
     /// Every folder that was read, links resolved.
     pub folders: BTreeSet<PathBuf>,
-    /// Reason why the folder itself cannot be read; `None` if it can.
-    pub problem: Option<String>,
+    /// The folders that were not read completely, as reached, each with the reason.
+    pub unread: BTreeMap<PathBuf, String>,
 }
 
 impl FolderTexts {
+    /// Returns whether a file may be there although it was not read: its folder, or one above it, was not read completely.
+    pub fn may_hold(&self, path: &Path) -> bool {
+        self.unread.keys().any(|folder| path.starts_with(folder))
+    }
+
+    /// Returns whether something that is there could not be read: no watch tells when it can be.
+    pub fn is_partial(&self) -> bool {
+        self.unread.keys().any(|folder| std::fs::symlink_metadata(folder).is_ok())
+    }
+
     /// Moves those of the `others` to the end of `files` that are named: by one of `names`, or in a text that was read. A text may
     /// compose a path, so the last part of the path as a word is enough. Forgets the rest.
     pub fn read_named<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
@@ -86,7 +96,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
 /// name starts with `..` are ignored, and a file reached twice is returned under its first name only.
-/// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored.
+/// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored. So is a name
+/// that is not UTF-8. A folder that cannot be read, or only in part, is `unread`.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     read_texts_up_to(usize::MAX, root, wanted)
 }
@@ -99,31 +110,29 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new(), 0)];
     while let Some((path, prefix, depth)) = pending.pop() {
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) => {
-                if depth == 0 {
-                    folder.problem = Some(format!("failed to read the folder `{}`: {error}", path.display()));
-                }
-                continue;
-            }
-        };
+        let Some(entries) = list(&path, &mut folder.unread) else { continue };
         // Resolved once for the folder: most files are not links, and their real path follows from it.
         let real_folder = path.canonicalize().unwrap_or_else(|_| path.clone());
         folder.folders.insert(real_folder.clone());
-        for entry in entries.flatten() {
-            let Ok(file_name) = entry.file_name().into_string() else { continue };
+        for entry in entries {
+            let file_name = entry.file_name().to_string_lossy().into_owned();
             let name = format!("{prefix}{file_name}");
             match std::fs::metadata(entry.path()) {
                 Ok(metadata) if metadata.is_dir() => {
                     let visit = !file_name.starts_with("..") && depth < MAX_DEPTH;
-                    if visit && entry.path().canonicalize().is_ok_and(|real| !folder.folders.contains(&real)) {
+                    if visit && entry.path().canonicalize().map_or(true, |real| !folder.folders.contains(&real)) {
                         pending.push((entry.path(), format!("{name}/"), depth + 1));
                     }
                 }
                 _ if file_name.starts_with(".#") => {}
+                Err(error) if !wanted(&name) && may_be_folder(&entry, &error) => {
+                    folder.unread.insert(entry.path(), failed_to_read(&entry.path(), &error));
+                }
                 _ if !wanted(&name) => {
                     folder.others.insert(name, entry.path());
+                }
+                Ok(_) if entry.file_name().to_str().is_none() => {
+                    found.insert(name, (entry.path(), entry.path(), Err(FileProblem::new("its name is not UTF-8"))));
                 }
                 Ok(metadata) => {
                     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -146,6 +155,22 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
         }
     }
     folder
+}
+
+/// Returns what a folder lists; `None` if it cannot be read. Adds to `unread` why not, or why the list is not complete.
+fn list(folder: &Path, unread: &mut BTreeMap<PathBuf, String>) -> Option<Vec<DirEntry>> {
+    let mut note = |error| unread.insert(folder.to_owned(), failed_to_read(folder, &error));
+    let entries = std::fs::read_dir(folder).map_err(&mut note).ok()?;
+    Some(entries.filter_map(|entry| entry.map_err(&mut note).ok()).collect())
+}
+
+/// Returns whether an entry that cannot be looked at may be a folder.
+fn may_be_folder(entry: &DirEntry, error: &std::io::Error) -> bool {
+    error.kind() != ErrorKind::NotFound && !entry.file_type().is_ok_and(|kind| kind.is_file())
+}
+
+fn failed_to_read(folder: &Path, error: &std::io::Error) -> String {
+    format!("failed to read the folder `{}`: {error}", folder.display())
 }
 
 /// Returns whether the path is a folder, links followed.
@@ -192,7 +217,9 @@ fn read_bytes(path: &Path, metadata: &Metadata, bytes_left: u64) -> Result<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn names(folder: &FolderTexts) -> Vec<(&str, bool)> {
         folder.files.iter().map(|file| (file.name.as_str(), file.bytes.is_ok())).collect()
@@ -223,7 +250,56 @@ mod tests {
         nix::unistd::mkfifo(&dir.path().join("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
         assert_eq!(names(&folder), [("dangling.toml", false), ("pipe.toml", false), ("sub/b.toml", true)]);
-        assert!(read_texts(&dir.path().join("none"), |_| true).problem.is_some());
+        let missing = read_texts(&dir.path().join("none"), |_| true);
+        assert!(missing.may_hold(&dir.path().join("none/sub/a")) && !missing.may_hold(&dir.path().join("a")));
+    }
+
+    /// Reads a folder as a user who may read only what everybody may.
+    fn read_as_nobody(root: &Path) -> FolderTexts {
+        let root = root.to_owned();
+        let reading = std::thread::spawn(move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65534));
+            read_texts(&root, |name| name.ends_with("toml"))
+        });
+        reading.join().unwrap()
+    }
+
+    #[test]
+    fn a_folder_below_that_cannot_be_read_is_no_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let set_mode = |name: &str, mode| {
+            std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["closed", "closed/deep", "listed", "open"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("a.toml"), "a").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("listed/deep")).unwrap();
+        // Who reads is root's `nobody`, or else the owner. Of `listed` the names can be read, and nothing else.
+        let is_root = nix::unistd::geteuid().is_root();
+        let modes = [("", 0o755), ("open", 0o755), ("closed", 0o700), ("listed", if is_root { 0o744 } else { 0o444 })];
+        modes.into_iter().for_each(|(name, mode)| set_mode(name, mode));
+        if !is_root {
+            set_mode("closed", 0);
+        }
+        let folder = read_as_nobody(dir.path());
+        modes.into_iter().for_each(|(name, _)| set_mode(name, 0o700));
+        assert_eq!(names(&folder), [("listed/a.toml", false), ("open/a.toml", true)]);
+        let unread: Vec<PathBuf> = ["closed", "listed/deep"].iter().map(|name| dir.path().join(name)).collect();
+        assert_eq!(folder.unread.keys().cloned().collect::<Vec<_>>(), unread);
+        assert!(folder.may_hold(&dir.path().join("closed/deep/a.toml")));
+        assert!(!folder.may_hold(&dir.path().join("closed.toml")) && !folder.may_hold(&dir.path().join("open/b.toml")));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_reported_if_it_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [&b"caf\xe9.toml"[..], b"caf\xe9.txt", b"a.toml"] {
+            std::fs::write(dir.path().join(OsStr::from_bytes(name)), "a").unwrap();
+        }
+        let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
+        assert_eq!(names(&folder), [("a.toml", true), ("caf\u{fffd}.toml", false)]);
+        assert!(folder.unread.is_empty());
     }
 
     #[test]

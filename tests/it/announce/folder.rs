@@ -1,6 +1,7 @@
 //! Several services in one process: files are followed, a broken one keeps what it said, an edit disturbs nobody else.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
@@ -163,6 +164,34 @@ fn a_folder_that_does_not_exist_yet_is_waited_for() {
     fs::write(staged.join("a.toml"), folder.service("web", "")).unwrap();
     fs::rename(staged, &folder.path).unwrap();
     folder.wait_keys(&["/services/web/one"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_withdraws_nothing() {
+    let mut folder = Folder::new();
+    fs::create_dir(folder.path.join("sub")).unwrap();
+    folder.write("a.toml", &folder.service("web", ""));
+    fs::write(folder.path.join("sub/b.toml"), folder.service("db", "")).unwrap();
+    let _announcer = folder.start();
+    folder.wait_keys(&["/services/db/one", "/services/web/one"]);
+    // Even root cannot follow a link to itself.
+    let away = folder.world.sandbox.path("away");
+    fs::rename(folder.path.join("sub"), &away).unwrap();
+    symlink("sub", folder.path.join("sub")).unwrap();
+    folder.world.sandbox.wait_log("/sub`: Too many levels of symbolic links");
+    folder
+        .world
+        .wait_status(3, &["folder not read", "2 of 2 announced", "cannot be read; the services that were read"]);
+    folder.write("a.toml", &folder.service("api", ""));
+    folder.wait_keys(&["/services/api/one", "/services/db/one"]);
+    let mark = folder.world.sandbox.mark();
+    let all = folder.world.sandbox.path("all");
+    fs::rename(&folder.path, &all).unwrap();
+    folder.world.sandbox.wait_log_since(mark, "the services that were read from it stay announced");
+    folder.wait_keys(&["/services/api/one", "/services/db/one"]);
+    fs::remove_file(all.join("sub")).unwrap();
+    fs::rename(all, &folder.path).unwrap();
+    folder.wait_keys(&["/services/api/one"]);
 }
 
 #[test]

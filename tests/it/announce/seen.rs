@@ -23,7 +23,7 @@ impl World {
 
     /// Waits until `status` ends with this code and says all of this.
     #[track_caller]
-    fn wait_status(&self, code: i32, said: &[&str]) -> Ran {
+    pub(super) fn wait_status(&self, code: i32, said: &[&str]) -> Ran {
         let look = || {
             let ran = self.sandbox.run(&["status"]);
             let text = format!("{}{}", ran.stdout, ran.stderr);

@@ -415,7 +415,11 @@ pub fn announcers() -> Vec<AnnouncerStatus> {
         version: "0.1.0".into(),
         folder: Some("/etc/upstreamd/announce.d".into()),
         etcd: AnnouncerStore { away_since: Some(at("03:15:25")), problem: "no route to host".into(), member: None },
-        problems: vec![ServiceFileProblem { text: problem.into(), since: at("03:15:25") }],
+        problems: vec![ServiceFileProblem {
+            text: problem.into(),
+            since: at("03:15:25"),
+            ..ServiceFileProblem::default()
+        }],
         total: 30,
         announced: 23,
         services: bad.chain(good).collect(),

@@ -166,11 +166,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
-    if context.take_disproved(&group.id) && group.reload.is_some() && !journal.reload_owed {
-        // Whatever becomes of this transaction, the reload is owed until one is verified.
-        journal.reload_owed = true;
-        report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
-    }
+    report.warnings.extend(owe_disproved(context, &group, &mut journal));
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         report.warnings.extend(meet_nginx(context, &group, &files).await);
@@ -239,6 +235,16 @@ async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, 
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     Ok((held, journal))
+}
+
+/// Owes the last reload again if it is not in effect: whatever becomes of this transaction, until one is verified. Returns a warning if
+/// that could not be recorded.
+fn owe_disproved(context: &Context, group: &Group, journal: &mut Journal) -> Option<String> {
+    if !context.take_disproved(&group.id) || group.reload.is_none() || journal.reload_owed {
+        return None;
+    }
+    journal.reload_owed = true;
+    journal::save(context, &group.id, journal).err().map(|error| describe(&error))
 }
 
 /// Returns the names of the resources, each once.

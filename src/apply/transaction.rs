@@ -252,7 +252,6 @@ async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, 
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     Ok((held, journal))
 }
-
 /// Returns the names of the resources, each once.
 fn resource_names(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();

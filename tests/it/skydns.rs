@@ -229,7 +229,7 @@ fn a_question_that_came_over_tcp_is_passed_on_over_tcp() {
 }
 
 #[test]
-fn a_taken_address_is_an_error_until_it_is_free_and_everything_else_goes_on() {
+fn a_taken_address_is_an_error_until_it_is_free_and_all_else_goes_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();

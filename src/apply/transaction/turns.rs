@@ -117,7 +117,7 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     report.dropped.extend(left_out);
     let ids = |files: &[Rendered]| files.iter().map(|rendered| rendered.resource.id.clone()).collect::<Vec<_>>();
     let (firsts, names) = (ids(&first.rendered), ids(&second));
-    if second.is_empty() || !report.outcome.is_final() {
+    if second.is_empty() || !lets_others_follow(&report.outcome) {
         report.dropped.extend(names.into_iter().map(|name| (name, StepFailure::undecided())));
         return report;
     }
@@ -130,13 +130,19 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     both(report, next, names)
 }
 
+/// Returns whether others may have their turn after a transaction with this outcome. While nothing runs that could be reloaded, each file
+/// that is in place is there for its start.
+fn lets_others_follow(outcome: &Outcome) -> bool {
+    outcome.is_final() || matches!(outcome, Outcome::ReloadOwed { nothing_runs: true, .. })
+}
+
 /// Returns one report of two transactions, the second of which had these members.
 fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
-    let is_live = first.outcome == Outcome::Applied;
+    let is_in_place = first.outcome != Outcome::Unchanged;
     let outcome = match second.outcome {
-        // The first one is live, whatever is wrong with the second.
+        // The first one is in place, whatever is wrong with the second.
         Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None }
-            if is_live && (cause.at == Stage::Check || is_of_one_file(&cause)) =>
+            if is_in_place && (cause.at == Stage::Check || is_of_one_file(&cause)) =>
         {
             let dropped: Vec<_> = names.into_iter().map(|name| (name, cause.clone())).collect();
             return Report { dropped: [first.dropped, dropped].concat(), ..first };
@@ -145,7 +151,7 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
         other => other,
     };
     // A failure of the second one concerns its members only.
-    let mut resources = if outcome.is_final() { first.resources } else { Vec::new() };
+    let mut resources = if lets_others_follow(&outcome) { first.resources } else { Vec::new() };
     resources.extend(second.resources.into_iter().filter(|name| !resources.contains(name)).collect::<Vec<_>>());
     Report {
         resources,
@@ -231,7 +237,7 @@ impl GroupRefusals {
     fn adapt_portion(&mut self, report: &Report) {
         self.portion = match report.is_unfinished() {
             true => MIN_PORTION.max(self.portion / 2),
-            false if self.is_full && report.outcome.is_final() => MAX_PORTION.min(self.portion * 2),
+            false if self.is_full && lets_others_follow(&report.outcome) => MAX_PORTION.min(self.portion * 2),
             false => self.portion,
         };
     }
@@ -277,7 +283,7 @@ async fn remembered(context: &Context, request: &Request) -> Report {
     let mut report = attempt(context, request.clone()).await;
     let refused = context.refusals.lock().ok().and_then(|mut refusals| {
         let group = refusals.entry(request.group.id.clone()).or_default();
-        if report.outcome.is_final() && !group.known.is_empty() {
+        if lets_others_follow(&report.outcome) && !group.known.is_empty() {
             group.settle(request, &report);
         }
         group.take_changes()

@@ -190,7 +190,7 @@ fn names_of_a_file_that_is_gone_are_over() {
 }
 
 #[test]
-fn names_of_a_resource_that_is_gone_are_answered_as_long_as_its_file_exists() {
+fn names_of_a_resource_that_is_gone_last_as_long_as_its_file() {
     let mut walk = Walk::new();
     walk.ledger.keep_resources(|_| false, walk.now);
     walk.pass(15);

@@ -187,7 +187,16 @@ fn many_bad_names_hold_no_good_one_up() {
 
 #[test]
 fn a_change_does_not_wait_until_all_bad_names_are_known() {
-    let nginx = Nginx::started();
+    cut_a_search_short(&Nginx::started());
+}
+
+#[test]
+fn bad_names_keep_no_good_one_from_the_start_of_nginx() {
+    cut_a_search_short(&Nginx::builder().build());
+}
+
+/// Ends a search among 80 names, half of them bad, by a change: that is in place first, and all good ones in the end.
+fn cut_a_search_short(nginx: &Nginx) {
     let sandbox = Sandbox::new();
     sandbox.template("site.conf", "{{getv (print \"/sites/\" item)}}\n");
     let (checks, go) = (sandbox.text_path("checks"), sandbox.text_path("go"));
@@ -220,4 +229,6 @@ fn a_change_does_not_wait_until_all_bad_names_are_known() {
     let checks = sandbox.lines("checks");
     let before = checks.iter().position(|seen| seen == "# v2").unwrap();
     assert!(before <= 7, "{before} checks of the first search: {checks:?}");
+    let in_place = || (0..80).step_by(2).all(|n| nginx.http_file(&format!("n{n}.conf")).exists());
+    wait_until("all good ones to be in place", DEADLINE, in_place);
 }

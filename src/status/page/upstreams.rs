@@ -103,7 +103,7 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
             .raw("</th><td data-label=\"state\">")
             .put("<span class=\"state\">", &backend.state);
         if backend.is_gone {
-            html.raw(" <strong class=\"some\">gone from the store</strong>");
+            html.raw(" <span class=\"some\">gone from the store</span>");
         }
         if let Some(failure) = &backend.last_failure {
             html.raw(" <span>nginx could not reach it at ");

@@ -113,7 +113,7 @@ pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
         };
         return memory.map(|memory| others(&memory)).unwrap_or_default();
     };
-    let ids = known_groups(folder).into_iter().filter(|id| id != group_id);
+    let ids = known_groups(folder).unwrap_or_default().into_iter().filter(|id| id != group_id);
     let text = |id: String| record::read(&path_of(folder, &id)).ok().flatten();
     ids.filter_map(text).filter_map(|text| serde_json::from_str(&text).ok()).collect()
 }
@@ -151,13 +151,19 @@ fn path_of(folder: &Path, group_id: &str) -> PathBuf {
 }
 
 /// Returns whether a journal could not be read and was moved away, and is still there.
-pub fn was_moved_aside(folder: &Path) -> bool {
-    names_in(&folder.join("groups")).iter().any(|name| name.ends_with(".unreadable"))
+///
+/// # Errors
+/// The folder of the journals cannot be read.
+pub fn was_moved_aside(folder: &Path) -> Result<bool, FileError> {
+    Ok(names_in(&folder.join("groups"))?.iter().any(|name| name.ends_with(".unreadable")))
 }
 
 /// Returns the ids of all groups that have a journal in the state folder.
-pub fn known_groups(folder: &Path) -> Vec<String> {
-    let names = names_in(&folder.join("groups"));
+///
+/// # Errors
+/// The folder of the journals cannot be read.
+pub fn known_groups(folder: &Path) -> Result<Vec<String>, FileError> {
+    let names = names_in(&folder.join("groups"))?;
     let mut ids: Vec<String> = names
         .iter()
         .filter_map(|name| name.strip_suffix(".json"))
@@ -165,5 +171,5 @@ pub fn known_groups(folder: &Path) -> Vec<String> {
         .map(str::to_owned)
         .collect();
     ids.sort();
-    ids
+    Ok(ids)
 }

@@ -146,8 +146,9 @@ pub async fn recover_all<'a>(
             return recovered;
         }
     };
-    let ids = context.settings.state_folder.as_deref().map(journal::known_groups).unwrap_or_default();
-    for id in ids {
+    let ids = context.settings.state_folder.as_deref().map_or(Ok(Vec::new()), journal::known_groups);
+    recovered.failures.extend(ids.as_ref().err().map(|error| failure::of_file(Stage::Restore, error)));
+    for id in ids.unwrap_or_default() {
         let undone = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
         match undone {
             Ok(true) => recovered.groups.push(id),
@@ -180,13 +181,13 @@ pub async fn recover_all<'a>(
 const FOLDERS_WITH_LEFTOVERS: [&str; 3] = ["groups", "live", "scratch"];
 
 /// Returns the names of the backups that a transaction needs which could not be undone; `None` if any backup may be one, because a
-/// journal could not be read.
+/// journal, or the folder of the journals, could not be read.
 fn needed_backups(context: &Context, state_folder: &Path) -> Option<HashSet<OsString>> {
-    if journal::was_moved_aside(state_folder) {
+    if journal::was_moved_aside(state_folder).unwrap_or(true) {
         return None;
     }
     let mut needed = HashSet::new();
-    for id in journal::known_groups(state_folder) {
+    for id in journal::known_groups(state_folder).ok()? {
         let files = journal::peek(context, &id)?.in_flight.unwrap_or_default().files;
         needed.extend(files.iter().filter_map(|file| Some(file.backup.as_ref()?.file_name()?.to_owned())));
     }

@@ -26,7 +26,7 @@ impl ConfFiles for RealDisk {
     }
 
     fn names(&self, folder: &Path) -> Vec<String> {
-        fs::names_in(folder)
+        fs::names_in(folder).unwrap_or_default()
     }
 
     fn real(&self, path: &Path) -> Option<PathBuf> {

@@ -183,6 +183,25 @@ fn backups_whose_journal_cannot_be_read_are_kept() {
 }
 
 #[test]
+fn while_the_folder_of_journals_cannot_be_read_backups_are_kept() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    cut_off(&place, &resources);
+    let (groups, aside) = (place.path("state/groups"), place.path("aside"));
+    fs::rename(&groups, &aside).unwrap();
+    // A file there cannot be listed, whoever looks.
+    fs::write(&groups, "").unwrap();
+    let failures = recover(&place);
+    assert!(failures[0].message.contains("read the folder"), "{failures:?}");
+    assert_eq!(place.litter().len(), 2);
+    fs::remove_file(&groups).unwrap();
+    fs::rename(&aside, &groups).unwrap();
+    assert_eq!(recover(&place), []);
+    assert_eq!(["a", "b"].map(|name| place.read(name)), [Some("old".to_owned()), Some("old".to_owned())]);
+    assert_eq!(place.litter(), Vec::<String>::new());
+}
+
+#[test]
 fn what_an_earlier_process_with_our_pid_left_is_healed() {
     let place = Place::new();
     fs::write(place.path("out/a"), "half").unwrap();

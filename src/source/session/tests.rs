@@ -341,23 +341,6 @@ fn a_permission_that_is_lost_later_is_found_by_a_listing() {
     );
 }
 
-#[test]
-fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
-    let mut session = following(false, 1);
-    check(
-        &mut session,
-        [
-            (Input::TooLoud, SessionAction::List.into()),
-            (listed(11), SessionAction::Watch(Coverage::Directories).into()),
-            (Input::Watching { header: header(11), watchers: 2 }, SessionAction::Follow.into()),
-            (Input::TooLoud, SessionAction::List.into()),
-            (listed(12), SessionAction::Watch(Coverage::Exact).into()),
-            (Input::Watching { header: header(12), watchers: 4 }, SessionAction::Follow.into()),
-            (Input::TooLoud, SessionAction::Follow.into()),
-        ],
-    );
-}
-
 /// A session that follows with several watchers, because there were too many foreign keys.
 fn narrowed() -> Session {
     let mut session = following(false, 1);
@@ -370,6 +353,19 @@ fn narrowed() -> Session {
         ],
     );
     session
+}
+
+#[test]
+fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
+    check(
+        &mut narrowed(),
+        [
+            (Input::TooLoud, SessionAction::List.into()),
+            (listed(12), SessionAction::Watch(Coverage::Exact).into()),
+            (Input::Watching { header: header(12), watchers: 4 }, SessionAction::Follow.into()),
+            (Input::TooLoud, SessionAction::Follow.into()),
+        ],
+    );
 }
 
 #[test]

@@ -172,12 +172,16 @@ impl Folder {
     /// Returns the names in it that are UTF-8, in order.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or only in part.
     pub fn names(&self) -> Result<Vec<String>, FileError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::openat(&self.opened, ".", flags, Mode::empty()).context("read the folder", &self.path)?;
-        let names = dir.iter().flatten().filter_map(|entry| Some(entry.file_name().to_str().ok()?.to_owned()));
-        let mut names: Vec<String> = names.filter(|name| name != "." && name != "..").collect();
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry.context("read the folder", &self.path)?;
+            names
+                .extend(entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+        }
         names.sort();
         Ok(names)
     }

@@ -117,12 +117,21 @@ pub fn canonical(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-/// Returns the names in a folder that are UTF-8, in order; an empty list if the folder cannot be read.
-pub fn names_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+/// Returns the names in a folder that are UTF-8, in order; none if there is no such folder.
+///
+/// # Errors
+/// It cannot be read, or only in part.
+pub fn names_in(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.context("read the folder", folder)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.context("read the folder", folder)?.file_name().into_string().ok());
+    }
     names.sort();
-    names
+    Ok(names)
 }
 
 /// Returns the size in bytes of a file that can be opened for reading; `None` for a folder that can be listed.

@@ -121,6 +121,11 @@ impl Drains {
         self.count
     }
 
+    /// Returns whether a change waits until nginx has taken it.
+    pub fn awaits_nginx(&self) -> bool {
+        self.open.values().any(|drain| drain.is_untaken)
+    }
+
     /// Records of which resources nginx has taken the last change.
     pub fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
         let mut is_news = false;

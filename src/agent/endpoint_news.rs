@@ -9,6 +9,7 @@ use crate::endpoints::service::EndpointService;
 use crate::status::endpoint_events;
 use crate::world::clock;
 
+use super::receipts::Receipts;
 use super::run::Agent;
 
 impl Agent {
@@ -23,7 +24,7 @@ impl Agent {
         let now = clock::now();
         let is_unsaved = service.look(now);
         // Looked up once: what drains and what the receipt calls applied have to agree.
-        let untaken = service.untaken(now);
+        let untaken = self.untaken_now(now);
         let has_taken = |resource: &str| !untaken.contains(resource);
         self.look_at_untaken(has_taken, now);
         self.old_workers.taken(has_taken, now);
@@ -37,6 +38,14 @@ impl Agent {
         }
         self.look_for_silence(&service, now);
         is_unsaved
+    }
+
+    /// Returns the resources that have a name whose present set nginx has not taken. Looks only if somebody waits for that.
+    pub(super) fn untaken_now(&self, now: Instant) -> BTreeSet<Arc<str>> {
+        let awaits = !self.untaken.is_empty()
+            || self.old_workers.awaits_nginx()
+            || self.desk.receipts.as_ref().is_some_and(Receipts::awaits_nginx);
+        if awaits { self.outlook.terms.endpoints.untaken(now) } else { BTreeSet::new() }
     }
 
     /// Accounts for the changed endpoints that nginx has taken, and shows which it has not.
@@ -72,9 +81,9 @@ impl Agent {
         let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
-            // Said by that line; a later attempt to go by DNS is news.
             // A reload brings what nginx has not taken.
             self.untaken.take(|resource| given_up.contains(resource));
+            // Said by that line; a later attempt to go by DNS is news.
             self.ways.retain(|resource, _| !given_up.contains(resource));
             self.put_ways_on_board();
             self.desk.mark_if(|resource| given_up.contains(resource.name()), now);

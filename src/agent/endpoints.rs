@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::catalog::{self, Member};
 use crate::apply::AroundReload;
@@ -22,14 +22,11 @@ use crate::nginx::installation::{self, Version};
 use crate::nginx::upstreams::{self, UpstreamBlock};
 use crate::render::Facts;
 use crate::status::endpoint_events;
-use crate::world::dns_listener::DnsListener;
+use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
 use crate::world::{fs, random, refuge};
 
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
 const FIRST_VERSION: Version = Version([1, 27, 3]);
-
-/// Longest pause between two attempts to listen.
-const LONGEST_LISTEN_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a process may do about questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -349,6 +346,11 @@ impl Untaken {
         self.by_file.insert(id.clone(), (at, change));
     }
 
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_file.is_empty()
+    }
+
     /// Returns the resources with such changes.
     pub fn resources(&self) -> BTreeSet<Arc<str>> {
         self.by_file.keys().map(|id| Arc::clone(&id.resource)).collect()
@@ -365,6 +367,8 @@ impl Untaken {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::live_backends::LiveBackends;
 

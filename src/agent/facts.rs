@@ -13,7 +13,8 @@ use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 use crate::render::Facts;
 use crate::world::dns::{DEADLINE, Dns, DnsSources};
-use crate::world::host::{self, FileStamp};
+use crate::world::host;
+use crate::world::program_answer::ProgramAnswer;
 use crate::world::{clock, process};
 
 /// Time limit for `nginx -v`.
@@ -24,13 +25,7 @@ pub struct WorldFacts {
     dns: Dns,
     nginx: PathBuf,
     render_timeout: Option<Duration>,
-    asked: Mutex<BTreeMap<PathBuf, KnownVersion>>,
-}
-
-/// The version that an nginx has reported, valid as long as its file stays the same.
-struct KnownVersion {
-    stamp: Option<FileStamp>,
-    version: Option<Version>,
+    asked: Mutex<BTreeMap<PathBuf, ProgramAnswer<Option<Version>>>>,
 }
 
 impl WorldFacts {
@@ -92,14 +87,14 @@ impl Facts for WorldFacts {
         let program = host::find_program(program.unwrap_or(&self.nginx))?;
         let stamp = host::file_stamp(&program);
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = asked.get(&program).filter(|known| known.stamp == stamp) {
-            return known.version;
+        if let Some(known) = asked.get(&program).and_then(|known| known.get(stamp.as_ref(), clock::now())) {
+            return known;
         }
+        let started = clock::now();
         let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
         let version = Version::from_output(&finished.output);
-        if finished.succeeded() {
-            asked.insert(program, KnownVersion { stamp, version });
-        }
+        let answer = ProgramAnswer::new(stamp, version, finished.succeeded(), (started, clock::now()));
+        asked.extend(answer.map(|answer| (program, answer)));
         version
     }
 }

@@ -88,6 +88,11 @@ impl OldWorkers {
         RemovalKind::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
     }
 
+    /// Returns whether a change drains only when nginx has taken it.
+    pub(super) fn awaits_nginx(&self) -> bool {
+        self.drains.awaits_nginx()
+    }
+
     /// Records of which resources nginx has taken the endpoints.
     pub(super) fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
         self.drains.taken(has_taken, now);
@@ -174,11 +179,14 @@ impl OldWorkers {
         board.with(|board| board.set_nginx(seen, clock::unix_seconds()));
     }
 
-    /// Returns whether the nginx that a group drives ran at the last look.
+    /// Returns whether the nginx that a group drives ran at the last look; of a group whose reloads are not verified, whether all did.
     pub(super) fn nginx_runs(&self, context: &Context, group: &Group) -> bool {
         let places = context.nginx_places(std::iter::once(group.id.as_str()));
         let runs = |place: &NginxPlace| self.masters.seen().any(|(seen, runs)| runs && seen.is_same(place));
-        places.iter().any(runs)
+        match places.is_empty() {
+            true => self.masters.workers().is_some() && self.masters.seen().all(|(_, runs)| runs),
+            false => places.iter().any(runs),
+        }
     }
 
     /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.

@@ -179,6 +179,10 @@ impl Pass {
                 let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
                 went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
             }
+            // A file whose removal was refused is back.
+            if as_a_whole {
+                keep_files(&self.terms, in_hand);
+            }
         }
         for in_hand in &self.resources {
             note_what_the_store_has(in_hand, &mut self.findings);
@@ -263,10 +267,15 @@ fn went_live(
         }
     }
     in_hand.state.removed.add(removed);
-    let instances = in_hand.state.instances.values().map(|instance| &*instance.resource.dest);
-    terms.endpoints.keep_files(own.name(), &instances.chain([&*own.dest]).collect());
     let member = &in_hand.member.resource;
     findings.live.insert(Arc::clone(member.name()), in_hand.state.live_files(member));
+}
+
+/// Records that a resource has its present files and no others.
+fn keep_files(terms: &Terms, in_hand: &InHand) {
+    let own = &in_hand.member.resource;
+    let instances = in_hand.state.instances.values().map(|instance| &*instance.resource.dest);
+    terms.endpoints.keep_files(own.name(), &instances.chain([&*own.dest]).collect());
 }
 
 #[cfg(test)]

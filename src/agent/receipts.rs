@@ -208,6 +208,11 @@ impl Receipts {
         self.look(reloads, drains);
     }
 
+    /// Returns whether a change waits until nginx has taken it.
+    pub fn awaits_nginx(&self) -> bool {
+        self.tracks.values().any(|track| track.untaken.is_some())
+    }
+
     /// Records which resources nginx has taken the endpoints of: then what their passes did counts as applied.
     pub fn settle(&mut self, has_taken: impl Fn(&str) -> bool, reloads: &Reloads) {
         for (name, track) in &mut self.tracks {

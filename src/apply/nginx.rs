@@ -19,9 +19,10 @@ use crate::nginx::process::{NginxChild, Role};
 use crate::nginx::words;
 use crate::world::clock;
 use crate::world::generation;
-use crate::world::host::{self, FileStamp};
+use crate::world::host;
 use crate::world::nginx_process::{self, LogTail};
 use crate::world::process;
+use crate::world::program_answer::ProgramAnswer;
 
 use super::Context;
 use super::group::Group;
@@ -45,7 +46,7 @@ const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct KnownNginx {
     /// Build paths of programs, by program; valid as long as its file stays the same.
-    built: tokio::sync::Mutex<BTreeMap<PathBuf, (Option<FileStamp>, BuildPaths)>>,
+    built: tokio::sync::Mutex<BTreeMap<PathBuf, ProgramAnswer<BuildPaths>>>,
     /// What finds the master that each group drives, as its last transaction has found it.
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
     /// Whether this process has yet to start it.
@@ -62,14 +63,14 @@ impl KnownNginx {
         let name = if program.as_os_str().is_empty() { Path::new("nginx") } else { program };
         let stamp = host::find_program(name).and_then(|found| host::file_stamp(&found));
         let mut known = self.built.lock().await;
-        if let Some((_, built)) = known.get(program).filter(|(known, _)| *known == stamp) {
-            return built.clone();
+        if let Some(built) = known.get(program).and_then(|known| known.get(stamp.as_ref(), clock::now())) {
+            return built;
         }
+        let started = clock::now();
         let finished = process::run(name.as_os_str(), &["-V"], None, Some(VERSION_TIMEOUT)).await;
         let built = installation::built_with(&finished.output);
-        if finished.succeeded() {
-            known.insert(program.to_owned(), (stamp, built.clone()));
-        }
+        let answer = ProgramAnswer::new(stamp, built.clone(), finished.succeeded(), (started, clock::now()));
+        known.extend(answer.map(|answer| (program.to_owned(), answer)));
         built
     }
 }

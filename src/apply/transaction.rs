@@ -386,9 +386,10 @@ impl Transaction {
         self.journal.files.retain(|dest, _| known.contains(dest));
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
+        journal::save(context, &self.group.id, &self.journal)?;
         // From now on the journal says whether it is owed.
         context.forget_disproof(&self.group.id);
-        journal::save(context, &self.group.id, &self.journal)
+        Ok(())
     }
 
     /// Cleans up and returns the finished report.

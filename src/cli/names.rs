@@ -1,7 +1,6 @@
 //! Starts to answer about names of the store, if settings say so. Never answers a question.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -15,14 +14,11 @@ use crate::model::store::StoreSettings;
 use crate::source::leases;
 use crate::status::endpoint_events;
 use crate::world::dns_forward::{ForwardServers, Forwarder};
-use crate::world::dns_listener::DnsListener;
+use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
 use crate::world::random;
 
 /// Where the system says which name servers there are.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// Longest pause between two attempts to listen.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Starts to answer, if there is a domain to answer for and the store is watched. An address at which it cannot listen is logged, tried
 /// again, and keeps nothing else from its work. Must be called on a tokio runtime with time and IO.
@@ -44,18 +40,20 @@ pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
     }
     if let Err(problem) = listen(&service, names) {
         endpoint_events::names_not_answered(&problem);
-        tokio::spawn(listen_later(Arc::clone(&service), names.clone()));
+        tokio::spawn(listen_later(Arc::clone(&service), names.clone(), problem));
     }
     Some(service)
 }
 
-/// Tries again and again to listen, until that succeeds: the address may become free.
-async fn listen_later(service: Arc<NameService>, names: NameSettings) {
-    let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+/// Tries again and again to listen, until that succeeds: the address may become free. A problem is logged if it is not the `logged` one.
+async fn listen_later(service: Arc<NameService>, names: NameSettings, mut logged: String) {
+    let mut backoff = Backoff::up_to(LONGEST_LISTEN_PAUSE);
     loop {
         tokio::time::sleep(backoff.next_delay(random::fraction())).await;
-        if listen(&service, &names).is_ok() {
-            return;
+        let Err(problem) = listen(&service, &names) else { return };
+        if problem != logged {
+            endpoint_events::names_not_answered(&problem);
+            logged = problem;
         }
     }
 }

@@ -176,7 +176,8 @@ impl EndpointService {
         let wake_at = {
             let inner = self.inner();
             let next_look = inner.next_look.filter(|_| inner.ledger.names().next().is_some());
-            [inner.ledger.wake_at(clock::now()), next_look].into_iter().flatten().min()
+            let next_save = inner.save_at.filter(|_| inner.is_unsaved);
+            [inner.ledger.wake_at(clock::now()), next_look, next_save].into_iter().flatten().min()
         };
         tokio::select! {
             () = self.changed.notified() => {}

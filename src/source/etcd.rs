@@ -90,8 +90,8 @@ async fn run_session(
             return true;
         }
         if asked {
-            session.ask();
-            link.wanted = requests.wanted();
+            let before = std::mem::replace(&mut link.wanted, requests.wanted());
+            session.ask(link.wanted != before);
             if session.doing() == SessionAction::List {
                 link.watch = None;
             }
@@ -120,7 +120,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
     let step = session.step(input, random::fraction());
     if may_be_full {
         // Only a listing can say how much is left of all that was put.
-        session.ask();
+        session.ask(false);
         link.watch = None;
     }
     match step.notice {

@@ -14,6 +14,7 @@ use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::path::is_hidden;
 use crate::model::store::FileSettings;
+use crate::world::folder_reader::BLIND_PAUSE;
 use crate::world::folder_watch::{FolderWatch, Watched, WatchedPlaces};
 use crate::world::fs::folder::{self, TextFile};
 
@@ -23,8 +24,6 @@ const QUIET: Duration = Duration::from_millis(50);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time after which the files are read again after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
-/// Time after which they are read again while a change may go unnoticed.
-const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs until the handle is dropped.
 pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
@@ -175,12 +174,7 @@ fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problem
     });
     watched.is_partial |= found.is_partial();
     watched.folders.extend(found.folders);
-    // Nothing is wanted of a hidden one.
-    let is_wanted = |folder: &Path| {
-        let below = folder.strip_prefix(path).unwrap_or(folder);
-        !is_hidden(&below.to_string_lossy())
-    };
-    problems.extend(found.unread.into_iter().filter(|(folder, _)| is_wanted(folder)).map(|(_, problem)| problem));
+    problems.extend(found.unread.into_values());
     found.files
 }
 

@@ -48,16 +48,23 @@ struct Answer {
     details: BTreeMap<&'static str, String>,
 }
 
-/// Asks all members of a cluster at once; the first that is healthy decides. Otherwise one that has answered does.
+/// How long the first member has before the others are asked too: each of these questions is a connection, and perhaps a login.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+/// Asks a member of a cluster, and all others beside it if it is not healthy at once; the first that is healthy decides. Otherwise one
+/// that has answered does.
 async fn etcd(settings: &EtcdSettings) -> Answer {
     let mut members = Members::new(settings.clone());
     if let Err(failure) = members.look_up().await {
         return unanswered(failure.problem);
     }
     let mut asked = JoinSet::new();
-    for endpoint in members.endpoints() {
+    for (number, endpoint) in members.endpoints().iter().enumerate() {
         let (endpoint, settings) = (endpoint.clone(), settings.clone());
         asked.spawn(async move {
+            if number > 0 {
+                tokio::time::sleep(HEAD_START).await;
+            }
             let limited = tokio::time::timeout(MEMBER_LIMIT, member(&endpoint, &settings)).await;
             limited.unwrap_or_else(|_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}")))
         });

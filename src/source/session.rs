@@ -145,10 +145,12 @@ impl Session {
         }
     }
 
-    /// Handles the agent's request to read everything again, perhaps other keys. Drops the current action if `can_drop`.
-    pub(crate) fn ask(&mut self) {
+    /// Handles the agent's request to read everything again, or `other_keys` than before. Drops the current action if `can_drop`.
+    pub(crate) fn ask(&mut self, other_keys: bool) {
         self.must_list = true;
-        self.allowed = Coverage::Hull;
+        if other_keys {
+            self.allowed = Coverage::Hull;
+        }
         if self.can_drop() {
             self.doing = SessionAction::List;
         }

@@ -36,6 +36,9 @@ const BURST_PAUSE: Duration = Duration::from_millis(1);
 /// spin.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Longest pause between two attempts to listen at an address that is taken.
+pub const LONGEST_LISTEN_PAUSE: Duration = Duration::from_secs(30);
+
 /// The reply to a message on a connection.
 #[derive(Debug)]
 pub enum MessageReply {

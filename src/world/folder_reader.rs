@@ -15,7 +15,7 @@ const SLOW: Duration = Duration::from_secs(10);
 /// Pause after a reading that has failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after a reading while a change may go unnoticed.
-const BLIND_PAUSE: Duration = Duration::from_secs(10);
+pub const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// A reader of folders.
 pub struct FolderReader<Content> {

@@ -23,6 +23,7 @@ pub mod panics;
 pub mod probe;
 mod proc_stat;
 pub mod process;
+pub mod program_answer;
 pub mod random;
 pub mod refuge;
 pub mod route;

@@ -266,7 +266,7 @@ fn without_following_there_is_one_listing_per_wish() {
     let mut session = Session::new(false, false, 1);
     check(&mut session, [(Input::Connected, SessionAction::List.into()), (listed(10), SessionAction::Rest.into())]);
     assert!(session.can_drop());
-    session.ask();
+    session.ask(false);
     assert_eq!(session.doing(), SessionAction::List);
     check(
         &mut session,
@@ -284,7 +284,7 @@ fn a_wish_while_away_is_remembered() {
     let mut session = following(false, 1);
     check(&mut session, [(failed(FailureKind::Unreachable), dropped())]);
     assert!(!session.can_drop());
-    session.ask();
+    session.ask(false);
     check(
         &mut session,
         [(Input::Waited, SessionAction::Connect(0).into()), (Input::Connected, SessionAction::List.into())],

@@ -5,6 +5,8 @@ use std::fs::{DirEntry, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use crate::model::path::is_hidden;
+
 /// Size limit of a file in bytes: a larger one is neither a template nor a TOML resource.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Maximum depth of folders: a link cycle would never end.
@@ -110,7 +112,10 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new(), 0)];
     while let Some((path, prefix, depth)) = pending.pop() {
-        let Some(entries) = list(&path, &mut folder.unread) else { continue };
+        // Nobody misses what cannot be read of a hidden one: a repository's own files, for example.
+        let mut hidden = BTreeMap::new();
+        let unread = if is_hidden(&prefix) { &mut hidden } else { &mut folder.unread };
+        let Some(entries) = list(&path, unread) else { continue };
         // Resolved once for the folder: most files are not links, and their real path follows from it.
         let real_folder = path.canonicalize().unwrap_or_else(|_| path.clone());
         folder.folders.insert(real_folder.clone());
@@ -125,7 +130,7 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
                     }
                 }
                 _ if file_name.starts_with(".#") => {}
-                Err(error) if !wanted(&name) && may_be_folder(&entry, &error) => {
+                Err(error) if !wanted(&name) && may_be_folder(&entry, &error) && !is_hidden(&name) => {
                     folder.unread.insert(entry.path(), failed_to_read(&entry.path(), &error));
                 }
                 _ if !wanted(&name) => {
@@ -270,21 +275,28 @@ mod tests {
         let set_mode = |name: &str, mode| {
             std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
         };
-        for name in ["closed", "closed/deep", "listed", "open"] {
+        for name in [".git", "closed", "closed/deep", "listed", "open"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
             std::fs::write(dir.path().join(name).join("a.toml"), "a").unwrap();
         }
         std::fs::create_dir(dir.path().join("listed/deep")).unwrap();
         // Who reads is root's `nobody`, or else the owner. Of `listed` the names can be read, and nothing else.
         let is_root = nix::unistd::geteuid().is_root();
-        let modes = [("", 0o755), ("open", 0o755), ("closed", 0o700), ("listed", if is_root { 0o744 } else { 0o444 })];
+        let modes = [
+            ("", 0o755),
+            ("open", 0o755),
+            (".git", 0o700),
+            ("closed", 0o700),
+            ("listed", if is_root { 0o744 } else { 0o444 }),
+        ];
         modes.into_iter().for_each(|(name, mode)| set_mode(name, mode));
         if !is_root {
-            set_mode("closed", 0);
+            ["closed", ".git"].into_iter().for_each(|name| set_mode(name, 0));
         }
         let folder = read_as_nobody(dir.path());
         modes.into_iter().for_each(|(name, _)| set_mode(name, 0o700));
         assert_eq!(names(&folder), [("listed/a.toml", false), ("open/a.toml", true)]);
+        // Nobody misses what is in a hidden one.
         let unread: Vec<PathBuf> = ["closed", "listed/deep"].iter().map(|name| dir.path().join(name)).collect();
         assert_eq!(folder.unread.keys().cloned().collect::<Vec<_>>(), unread);
         assert!(folder.may_hold(&dir.path().join("closed/deep/a.toml")));

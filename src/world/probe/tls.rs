@@ -16,10 +16,10 @@ use crate::world::tls::{self, TlsRefusal};
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
 /// checks. Clones share them.
 #[derive(Clone, Default)]
-pub struct TlsConfigs(Arc<Mutex<KnownConfigs>>);
+pub struct TlsConfigs(Arc<Mutex<BTreeMap<(CheckTls, Protocol), KnownConfig>>>);
 
-/// What was read last for each way to verify, and the stamp of its file by then.
-type KnownConfigs = BTreeMap<(CheckTls, Protocol), (Option<FileStamp>, Arc<ClientConfig>)>;
+/// What was read last for a way to verify. Locked while somebody reads: a file on a network may hang, and gets no second thread.
+type KnownConfig = Arc<tokio::sync::Mutex<Option<(Option<FileStamp>, Arc<ClientConfig>)>>>;
 
 /// The protocol inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,18 +41,26 @@ impl Protocol {
 }
 
 impl TlsConfigs {
-    fn get(&self, tls: &CheckTls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
-        let stamp = tls.ca.as_deref().and_then(host::file_stamp);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (tls.clone(), protocol);
-        if let Some((_, config)) = known.get(&key).filter(|(before, _)| *before == stamp) {
-            return Ok(Arc::clone(config));
-        }
-        // Also if that fails: what the file said before counts no longer.
-        known.remove(&key);
-        let config = Arc::new(config(tls, protocol)?);
-        known.insert(key, (stamp, Arc::clone(&config)));
-        Ok(config)
+    /// Looks at the file beside the checks, which it must not hold up.
+    async fn get(&self, tls: &CheckTls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
+        let tls = tls.clone();
+        let known = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry((tls.clone(), protocol)).or_default())
+        };
+        let mut known = known.lock_owned().await;
+        let looking = tokio::task::spawn_blocking(move || {
+            let stamp = tls.ca.as_deref().and_then(host::file_stamp);
+            if let Some((_, config)) = known.as_ref().filter(|(before, _)| *before == stamp) {
+                return Ok(Arc::clone(config));
+            }
+            // Also if that fails: what the file said before counts no longer.
+            *known = None;
+            let config = Arc::new(config(&tls, protocol)?);
+            *known = Some((stamp, Arc::clone(&config)));
+            Ok(config)
+        });
+        looking.await.unwrap_or_else(|error| Err(format!("the task that reads the CA file failed: {error}")))
     }
 }
 
@@ -74,7 +82,7 @@ impl Connector {
     pub(super) async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| format!("`{}` is not a valid server name for TLS", self.host))?;
-        let secured = tls::secure(self.configs.get(&self.tls, self.protocol)?, name, stream);
+        let secured = tls::secure(self.configs.get(&self.tls, self.protocol).await?, name, stream);
         secured.await.map_err(|refusal| match refusal == TlsRefusal::no_tls() {
             true => format!("TLS: {refusal} (hint: check it with {})", self.protocol.without_tls()),
             false => format!("TLS: {refusal}"),

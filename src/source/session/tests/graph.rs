@@ -81,7 +81,7 @@ fn walk(follow: bool, endpoints: usize, past: &mut Vec<Input>, edges: &mut BTree
         past.pop();
     }
     let mut asked = replay(follow, endpoints, past);
-    asked.ask();
+    asked.ask(false);
     if name(asked.doing()) != name(before) {
         edges.insert(format!("{} --> {}", name(before), name(asked.doing())));
     }

@@ -30,10 +30,12 @@ fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
 }
 
 #[test]
-fn a_watch_that_was_too_loud_is_wide_again_when_the_agent_asks() {
+fn a_watch_that_was_too_loud_is_wide_again_for_other_keys() {
     let mut session = narrowed();
-    session.ask();
-    check(&mut session, [(listed(12), SessionAction::Watch(Coverage::Hull).into())]);
+    session.ask(false);
+    check(&mut session, [(listed(12), SessionAction::Watch(Coverage::Directories).into())]);
+    session.ask(true);
+    check(&mut session, [(listed(13), SessionAction::Watch(Coverage::Hull).into())]);
 }
 
 #[test]

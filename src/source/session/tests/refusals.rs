@@ -58,7 +58,7 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
         ],
     );
     // Changed ranges deserve a new attempt.
-    session.ask();
+    session.ask(true);
     assert_eq!(session.doing(), SessionAction::List);
     check(&mut session, [(listed(11), SessionAction::Watch(Coverage::Hull).into())]);
 }
@@ -95,7 +95,7 @@ fn refused_ranges_are_asked_for_while_the_others_are_followed() {
             (Input::Watching { header: header(13), watchers: 1 }, SessionAction::Follow.into()),
         ],
     );
-    session.ask();
+    session.ask(false);
     check(&mut session, [(Input::Listed(store(14, true)), probing(SessionAction::Watch(Coverage::Hull), 100))]);
 }
 
@@ -125,7 +125,7 @@ fn a_store_that_refuses_everything_is_asked_and_not_lost() {
         &mut session,
         [(Input::Connected, SessionAction::List.into()), (Input::Listed(store(10, true)), SessionAction::Rest.into())],
     );
-    session.ask();
+    session.ask(false);
     check(&mut session, [(Input::AllRefused, SessionAction::Rest.into())]);
 }
 

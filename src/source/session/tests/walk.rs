@@ -167,7 +167,7 @@ impl Walk {
                 }
                 return true;
             }
-            13 => self.session.ask(),
+            13 => self.session.ask(false),
             14 => {
                 let key = format!("/{}", self.dice.roll(4));
                 if !self.rights.refused.remove(&key) && self.dice.roll(4) == 0 {

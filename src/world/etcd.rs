@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 
-use crate::model::etcd::{EtcdFailure, Header, KeyPage, MemberStatus, Span, StoredKey};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, MemberStatus, Span, StoredKey};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
+use crate::world::tls::LateRefusal;
 
 pub use endpoint::Endpoint;
 pub use members::Members;
@@ -38,6 +39,7 @@ pub struct Connection {
     lease: LeaseClient,
     watch: WatchClient,
     maintenance: MaintenanceClient,
+    late: LateRefusal,
     request_timeout: Duration,
     max_value_bytes: usize,
 }
@@ -65,14 +67,16 @@ impl Connection {
                 .keep_alive_while_idle(true)
         };
         let dial_limit = settings.dial_timeout.min(limit);
-        let channel = match tokio::time::timeout(dial_limit, tls::connect(endpoint, settings, prepare)).await {
+        let late = LateRefusal::default();
+        let channel = match tokio::time::timeout(dial_limit, tls::connect(endpoint, settings, &late, prepare)).await {
             Ok(connected) => connected?,
             Err(_) => {
                 let problem = format!("cannot connect to {endpoint}: no answer in {dial_limit:?}");
                 return Err(EtcdFailure::unreachable(problem));
             }
         };
-        let client = within(settings.request_timeout.min(limit), login::log_in(channel, settings.login.as_ref()))
+        let logging_in = login::log_in(channel, settings.login.as_ref());
+        let client = within(settings.request_timeout.min(limit), &late, logging_in)
             .await
             .map_err(|failure| failure::at(endpoint, failure))?;
         let max_value_bytes = settings.limits.value_bytes;
@@ -83,6 +87,7 @@ impl Connection {
             lease: client.lease_client(),
             watch: client.watch_client().max_decoding_message_size(max_message_bytes),
             maintenance: client.maintenance_client(),
+            late,
             request_timeout: settings.request_timeout,
             max_value_bytes,
         })
@@ -169,7 +174,7 @@ impl Connection {
     /// The member did not answer, or the user may not ask.
     pub async fn status(&self) -> Result<MemberStatus, EtcdFailure> {
         let mut maintenance = self.maintenance.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             let status = maintenance.status().await.map_err(|error| failure::of_error(&error))?;
             Ok(MemberStatus {
                 version: status.version().to_owned(),
@@ -183,9 +188,9 @@ impl Connection {
 
     async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, EtcdFailure> {
         let mut kv = self.kv.clone();
-        within(self.request_timeout, async move {
-            kv.get(first_key(span), Some(options)).await.map_err(|error| failure::of_error(&error))
-        })
+        self.within(
+            async move { kv.get(first_key(span), Some(options)).await.map_err(|error| failure::of_error(&error)) },
+        )
         .await
     }
 
@@ -197,7 +202,11 @@ impl Connection {
     /// The stream was refused. The refusal of a single watcher arrives as a message of the stream.
     pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, EtcdFailure> {
         let opening = Watch::open(self.watch.clone(), spans, after, in_fragments, self.max_value_bytes);
-        within(self.request_timeout, opening).await
+        self.within(opening).await
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = Result<T, EtcdFailure>>) -> Result<T, EtcdFailure> {
+        within(self.request_timeout, &self.late, work).await
     }
 }
 
@@ -219,8 +228,16 @@ fn range_end(span: &Span) -> Vec<u8> {
     span.end.clone().unwrap_or_else(|| vec![0])
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, EtcdFailure>>) -> Result<T, EtcdFailure> {
+/// Waits for work on a connection, no longer than `limit`. If the server refused our certificate meanwhile, that is why it failed.
+async fn within<T>(
+    limit: Duration,
+    late: &LateRefusal,
+    work: impl Future<Output = Result<T, EtcdFailure>>,
+) -> Result<T, EtcdFailure> {
     match tokio::time::timeout(limit, work).await {
+        Ok(Err(failure)) if failure.kind == FailureKind::Unreachable => {
+            Err(late.get().map_or(failure, |refusal| failure::of_refusal(&refusal)))
+        }
         Ok(result) => result,
         Err(_) => Err(EtcdFailure::unreachable(format!("etcd gave no answer in {limit:?}"))),
     }

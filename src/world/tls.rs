@@ -5,6 +5,7 @@ mod certificate;
 mod identity;
 mod p521;
 mod refusal;
+mod stream;
 mod trust;
 
 use std::path::Path;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, Error};
 
 pub(super) use refusal::{NO_TLS, TlsRefusal};
+pub(super) use stream::{LateRefusal, SecureStream};
 use trust::{AnyCertificate, Trust};
 
 /// The name of HTTP/2 in TLS.
@@ -50,7 +51,7 @@ pub(super) fn client(ca: Option<&Path>, insecure: bool, own: Option<(&Path, &Pat
     })
 }
 
-/// Secures a connection to the server with this name or address.
+/// Secures a connection to the server with this name or address. `late` shows what the server refuses after the handshake.
 ///
 /// # Errors
 /// What is refused, by us or by the server.
@@ -58,16 +59,18 @@ pub(super) async fn secure(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, TlsRefusal> {
-    TlsConnector::from(config).connect(name, stream).await.map_err(|error| refusal_of(&error))
+    late: LateRefusal,
+) -> Result<SecureStream, TlsRefusal> {
+    let secured = TlsConnector::from(config).connect(name, stream).await.map_err(|error| refusal_of(&error))?;
+    Ok(SecureStream::new(secured, late))
 }
 
-/// Returns the words of an error without a source, and whether only an edit fixes it, of a certificate or of a setting.
-pub(super) fn refusal_in(bottom: &(dyn std::error::Error + 'static)) -> (String, bool) {
-    let of_stream = bottom.downcast_ref::<std::io::Error>().map(refusal_of);
-    match of_stream.as_ref().or_else(|| bottom.downcast_ref::<TlsRefusal>()) {
-        Some(refusal) => (refusal.to_string(), refusal.is_lasting),
-        None => (bottom.to_string(), false),
+/// Returns why a connection failed, given the error at the bottom of the chain.
+pub(super) fn refusal_in(bottom: &(dyn std::error::Error + 'static)) -> TlsRefusal {
+    match (bottom.downcast_ref::<std::io::Error>(), bottom.downcast_ref::<TlsRefusal>()) {
+        (Some(of_stream), _) => refusal_of(of_stream),
+        (_, Some(refusal)) => refusal.clone(),
+        _ => TlsRefusal::new(bottom.to_string()),
     }
 }
 
@@ -75,7 +78,6 @@ pub(super) fn refusal_in(bottom: &(dyn std::error::Error + 'static)) -> (String,
 fn refusal_of(error: &std::io::Error) -> TlsRefusal {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(error) => refusal::of_error(error),
-        // In TLS 1.3, a server's word on our certificate comes after the handshake, and HTTP/2 keeps only the text of it.
-        None => refusal::of_alert_text(&error.to_string()).unwrap_or_else(|| TlsRefusal::new(error.to_string())),
+        None => TlsRefusal::new(error.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use super::Endpoint;
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, PORT_HINT};
 use crate::model::key::Revision;
 use crate::model::text;
-use crate::world::tls;
+use crate::world::tls::{self, TlsRefusal};
 
 /// Longest part of what a server says that is repeated, in characters.
 const MAX_WORDS: usize = 1000;
@@ -108,16 +108,19 @@ pub(super) fn at(endpoint: &Endpoint, failure: EtcdFailure) -> EtcdFailure {
     EtcdFailure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
 }
 
+/// Returns the failure that a refusal by TLS is.
+pub(super) fn of_refusal(refusal: &TlsRefusal) -> EtcdFailure {
+    let why = words(&refusal.to_string());
+    if refusal.is_lasting { EtcdFailure::refused(why) } else { EtcdFailure::unreachable(why) }
+}
+
 /// Returns the root cause of an error. The layers above it only say that something was wrong with the transport.
 pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> EtcdFailure {
     let mut bottom = error;
     while let Some(error) = bottom.source() {
         bottom = error;
     }
-    match tls::refusal_in(bottom) {
-        (why, true) => EtcdFailure::refused(words(&why)),
-        (why, false) => EtcdFailure::unreachable(words(&why)),
-    }
+    of_refusal(&tls::refusal_in(bottom))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 
-use super::{Connection, failure, within};
+use super::{Connection, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::lease::{FoundKey, LeaseId, Write, WriteAnswer, WriteOutcome};
 
@@ -21,7 +21,7 @@ impl Connection {
     /// There was no answer in time, or etcd refused; the text is etcd's.
     pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, EtcdFailure> {
         let mut lease = self.lease.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             lease
                 .grant(ttl_seconds.into(), None)
                 .await
@@ -37,7 +37,7 @@ impl Connection {
     /// As `grant`.
     pub async fn keep_alive(&self, id: LeaseId) -> Result<bool, EtcdFailure> {
         let mut lease = self.lease.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             match lease.keep_alive(id).await {
                 Ok(_) => Ok(true),
                 // The client's text for an answer without a time to live.
@@ -54,7 +54,7 @@ impl Connection {
     /// As `grant`.
     pub async fn left_of(&self, id: LeaseId) -> Result<Duration, EtcdFailure> {
         let mut lease = self.lease.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             let found = lease.time_to_live(id, None).await.map_err(|error| failure::of_error(&error))?;
             Ok(Duration::from_secs(u64::try_from(found.ttl()).unwrap_or(0)))
         })
@@ -67,7 +67,7 @@ impl Connection {
     /// As `grant`.
     pub async fn keys_under(&self, id: LeaseId) -> Result<Option<BTreeSet<String>>, EtcdFailure> {
         let mut lease = self.lease.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             let options = LeaseTimeToLiveOptions::new().with_keys();
             let found = lease.time_to_live(id, Some(options)).await.map_err(|error| failure::of_error(&error))?;
             let keys = found.keys().iter().filter_map(|key| String::from_utf8(key.clone()).ok()).collect();
@@ -82,7 +82,7 @@ impl Connection {
     /// As `grant`.
     pub async fn revoke(&self, id: LeaseId) -> Result<(), EtcdFailure> {
         let mut lease = self.lease.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             match lease.revoke(id).await {
                 Ok(_) => Ok(()),
                 Err(error) if says_lease_is_gone(&error) => Ok(()),
@@ -103,7 +103,7 @@ impl Connection {
             .and_then(writes.iter().map(|write| operation(id, write)).collect::<Vec<_>>())
             .or_else(writes.iter().map(|write| TxnOp::get(write.key(), None)).collect::<Vec<_>>());
         let mut kv = self.kv.clone();
-        within(self.request_timeout, async move {
+        self.within(async move {
             let answer = kv.txn(transaction).await.map_err(|error| failure::of_error(&error))?;
             let revision = failure::header(answer.header()).revision;
             let found = answer.op_responses().into_iter().map(found);

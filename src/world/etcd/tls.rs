@@ -13,12 +13,13 @@ use tower::{Service, service_fn};
 use super::{Endpoint, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
-use crate::world::tls::{self, HTTP_2, TlsRefusal};
+use crate::world::tls::{self, HTTP_2, LateRefusal, TlsRefusal};
 
-/// Connects to `endpoint`, the way `prepare` wants the transport to be.
+/// Connects to `endpoint`, the way `prepare` wants the transport to be. `late` shows what the server refuses after that.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     settings: &EtcdSettings,
+    late: &LateRefusal,
     prepare: impl FnOnce(Transport) -> Transport,
 ) -> Result<Channel, EtcdFailure> {
     let cannot = |failure: EtcdFailure| EtcdFailure {
@@ -42,17 +43,19 @@ pub(super) async fn connect(
     let mut dialler = HttpConnector::new();
     dialler.enforce_http(false);
     dialler.set_nodelay(true);
+    let shared = late.clone();
     let connector = service_fn(move |uri: Uri| {
-        let (dial, config, name) = (dialler.call(uri), Arc::clone(&config), name.clone());
+        let (dial, config, name, late) = (dialler.call(uri), Arc::clone(&config), name.clone(), shared.clone());
         async move {
-            let stream = tls::secure(config, name, dial.await?.into_inner()).await?;
-            if stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+            let stream = tls::secure(config, name, dial.await?.into_inner(), late).await?;
+            if !stream.speaks(HTTP_2) {
                 return Err(TlsRefusal::new("the server does not agree to speak HTTP/2 over TLS").into());
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(TokioIo::new(stream))
         }
     });
-    transport.connect_with_connector(connector).await.map_err(|error| cannot(failure::cause(&error)))
+    let why = |error| late.get().map_or_else(|| failure::cause(&error), |refusal| failure::of_refusal(&refusal));
+    transport.connect_with_connector(connector).await.map_err(|error| cannot(why(error)))
 }
 
 /// Returns the files of our certificate and its key, if there is one.

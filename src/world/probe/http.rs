@@ -20,7 +20,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(super) async fn look(check: &HttpCheck, connector: Option<&Connector>) -> Result<(), String> {
     let stream = connect(&host_and_port(&check.host, check.port)).await?;
     match connector {
-        Some(connector) => ask(check, connector.connect(stream).await?).await,
+        Some(connector) => connector.look(stream, |stream| ask(check, stream)).await,
         None => ask(check, stream).await,
     }
 }

@@ -6,16 +6,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect;
 use super::tls::Connector;
+use crate::world::tls::{HTTP_2, SecureStream};
 
 pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result<(), String> {
     let stream = connect(address).await?;
     let Some(connector) = connector else { return ping(stream).await };
-    let stream = connector.connect(stream).await?;
-    // A server without ALPN may continue with any protocol.
-    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return Err("TLS: the server does not accept HTTP/2".to_owned());
-    }
-    ping(stream).await
+    let exchange = |stream: SecureStream| async {
+        // A server without ALPN may continue with any protocol.
+        if !stream.speaks(HTTP_2) {
+            return Err("TLS: the server does not accept HTTP/2".to_owned());
+        }
+        ping(stream).await
+    };
+    connector.look(stream, exchange).await
 }
 
 /// Returns the words of a failed exchange. An answer of HTTP/1 reads as a frame that is far too large.

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::model::service::CheckTls;
 use crate::world::host::{self, FileStamp};
-use crate::world::tls::{self, TlsRefusal};
+use crate::world::tls::{self, LateRefusal, SecureStream, TlsRefusal};
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
 /// checks. Clones share them.
@@ -79,10 +78,21 @@ impl Connector {
         Connector { tls: tls.clone(), host: host.to_owned(), protocol, configs: configs.clone() }
     }
 
-    pub(super) async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    /// Secures the connection, and makes one exchange on it.
+    pub(super) async fn look<T: Future<Output = Result<(), String>>>(
+        &self,
+        stream: TcpStream,
+        exchange: impl FnOnce(SecureStream) -> T,
+    ) -> Result<(), String> {
+        let late = LateRefusal::default();
+        let stream = self.secure(stream, &late).await?;
+        exchange(stream).await.map_err(|problem| late.get().map_or(problem, |refusal| format!("TLS: {refusal}")))
+    }
+
+    async fn secure(&self, stream: TcpStream, late: &LateRefusal) -> Result<SecureStream, String> {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| format!("`{}` is not a valid server name for TLS", self.host))?;
-        let secured = tls::secure(self.configs.get(&self.tls, self.protocol).await?, name, stream);
+        let secured = tls::secure(self.configs.get(&self.tls, self.protocol).await?, name, stream, late.clone());
         secured.await.map_err(|refusal| match refusal == TlsRefusal::no_tls() {
             true => format!("TLS: {refusal} (hint: check it with {})", self.protocol.without_tls()),
             false => format!("TLS: {refusal}"),

@@ -18,11 +18,11 @@ const MAX_NAMES: usize = 5;
 pub(crate) const NO_TLS: &str = "the server does not speak TLS at this port";
 
 /// A refusal, in words.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsRefusal {
     words: String,
     /// Whether only an edit fixes it, of a certificate or of a setting.
-    pub(super) is_lasting: bool,
+    pub(crate) is_lasting: bool,
 }
 
 impl fmt::Display for TlsRefusal {
@@ -182,18 +182,12 @@ const ABOUT_CERTIFICATES: [AlertDescription; 8] = [
     AlertDescription::AccessDenied,
 ];
 
-/// Returns the refusal of our certificate that the TLS library describes like this, if it is one.
-pub(super) fn of_alert_text(text: &str) -> Option<TlsRefusal> {
-    let mut errors = ABOUT_CERTIFICATES.into_iter().map(Error::AlertReceived);
-    errors.find(|error| error.to_string() == text).map(|error| of_error(&error))
-}
-
 /// Returns what a server's alert means.
 fn of_alert(alert: AlertDescription) -> TlsRefusal {
     match alert {
-        AlertDescription::CertificateRequired => {
-            TlsRefusal::new("the server wants a client certificate; set one, with its key")
-        }
+        AlertDescription::CertificateRequired => TlsRefusal::new(
+            "the server wants a client certificate (for etcd, set client-cert and client-key; checks have none)",
+        ),
         alert if ABOUT_CERTIFICATES.contains(&alert) => TlsRefusal::new(format!(
             "the server refuses our client certificate, or that we have none (TLS alert {alert:?}); its log may say why"
         )),
@@ -243,8 +237,5 @@ mod tests {
         let is_lasting = |alert| of_error(&Error::AlertReceived(alert)).is_lasting;
         assert!(is_lasting(AlertDescription::CertificateRequired) && is_lasting(AlertDescription::UnknownCA));
         assert!(!is_lasting(AlertDescription::InternalError));
-        let of_text = |text| of_alert_text(text).map(|refusal| refusal.is_lasting);
-        assert_eq!(of_text("received fatal alert: BadCertificate"), Some(true));
-        assert_eq!(of_text("received fatal alert: InternalError"), None);
     }
 }

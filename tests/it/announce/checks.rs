@@ -175,6 +175,26 @@ fn https_accepts_a_certificate_that_is_the_ca_file() {
 }
 
 #[test]
+fn a_server_that_wants_a_client_certificate_says_so() {
+    let mut world = World::new();
+    let folder = temp_dir();
+    let openssl = Openssl::new(folder.path());
+    let own = openssl.own("own", "own", "P-256", AUTHORITY_AND_SERVER);
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new("openssl");
+    let server = ["s_server", "-quiet", "-Verify", "1", "-alpn", "h2,http/1.1", "-accept", &address, "-cert"];
+    command.args(server).arg(&own.cert).arg("-key").arg(&own.key);
+    let _server = Daemon::start(&mut command);
+    wait_until("openssl to listen", DEADLINE, || TcpStream::connect(&address).is_ok());
+    let url = format!("https://{address}/");
+    for kind in [url.as_str(), "h2"].repeat(5) {
+        let words =
+            "TLS: the server wants a client certificate (for etcd, set client-cert and client-key; checks have none)";
+        check(&mut world, &address, &["--check", kind, "--check-insecure"], Some(words));
+    }
+}
+
+#[test]
 fn http_2_answers_a_ping() {
     let mut world = World::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -89,7 +89,7 @@ impl Masters {
     }
 
     /// Returns where each is, and whether it runs.
-    pub(super) fn seen(&self) -> impl Iterator<Item = (&NginxPlace, bool)> {
+    pub(super) fn seen(&self) -> impl Iterator<Item = (&NginxPlace, bool)> + Clone {
         self.seen.iter().map(|seen| (&seen.place, seen.workers.is_some()))
     }
 }

@@ -124,6 +124,11 @@ impl OldWorkers {
         }
     }
 
+    /// Returns where the nginx are that are watched.
+    pub(super) fn nginx_places(&self) -> impl Iterator<Item = &NginxPlace> + Clone {
+        self.masters.seen().map(|(place, _)| place)
+    }
+
     /// Reports the changes whose removed backends have no connection any more.
     fn look_at_connections(&mut self, desk: &Desk, board: &Shared, now: Instant) {
         let Some(sought) = self.drains.sought(now) else { return };

@@ -165,30 +165,50 @@ impl Answerer {
         }
     }
 
-    /// Takes a message over UDP. Returns the reply, if there is one by now.
-    pub fn take_datagram(&mut self, from: Asker, bytes: &[u8], now: Instant) -> Option<Packet> {
+    /// Takes a message over UDP. Returns the reply, if there is one by now. An asker that is not known yet is remembered if it may be
+    /// nginx, which `may_be_nginx` says; the question of another one is answered, and changes nothing.
+    pub fn take_datagram(
+        &mut self,
+        from: Asker,
+        bytes: &[u8],
+        now: Instant,
+        may_be_nginx: impl FnOnce() -> bool,
+    ) -> Option<Packet> {
         let question = match message::read(bytes) {
             DnsMessage::Question(question) => question,
             DnsMessage::Refuse(bytes) => return Some(Packet { to: from, bytes }),
             DnsMessage::Ignore => return None,
         };
         match Asked::of(&question) {
-            Asked::Peers(name) if self.names.contains_key(&name) => self.ask_for_peers(from, question, name, now),
             Asked::Peers(name) => {
-                // nginx drops all peers of a name that does not exist; without an answer it keeps them and asks again.
-                let key = (name, from);
-                if self.early.len() >= MOST_EARLY {
-                    self.forget_early(now);
+                let Some(named) = self.names.get_mut(&name) else {
+                    if may_be_nginx() {
+                        self.take_early(from, question, name, now);
+                    }
+                    return None;
+                };
+                if named.poller(from).is_some() || may_be_nginx() {
+                    return self.ask_for_peers(from, question, name, now);
                 }
-                if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
-                    self.early.insert(key, (question, now));
-                }
-                None
+                let services = self.shared.services(named.peers(&self.refuge), now);
+                Some(Packet { to: from, bytes: question.answer_services(&services, NGINX_UDP_BYTES) })
             }
             asked => {
                 let bytes = self.reply(&question, &asked, NGINX_UDP_BYTES)?;
                 Some(Packet { to: from, bytes })
             }
+        }
+    }
+
+    /// Keeps a question for a name that is not published yet. nginx drops all peers of a name that does not exist; without an answer it
+    /// keeps them and asks again.
+    fn take_early(&mut self, from: Asker, question: DnsQuestion, name: EndpointName, now: Instant) {
+        let key = (name, from);
+        if self.early.len() >= MOST_EARLY {
+            self.forget_early(now);
+        }
+        if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
+            self.early.insert(key, (question, now));
         }
     }
 

@@ -12,8 +12,10 @@ use tokio::sync::Notify;
 
 use crate::model::backoff::Backoff;
 use crate::model::endpoints::{EndpointName, EndpointSet};
+use crate::model::nginx::NginxPlace;
 use crate::world::clock;
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
+use crate::world::nginx_users::NginxUsers;
 use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
@@ -30,6 +32,8 @@ pub struct EndpointService {
     sender: DatagramSender,
     /// Addresses as nginx's `resolver` directive takes them.
     resolvers: Vec<String>,
+    addresses: Vec<SocketAddr>,
+    nginx_users: NginxUsers,
     state_folder: Option<PathBuf>,
     changed: Notify,
     /// Guards the files: one writer at a time.
@@ -83,7 +87,8 @@ impl EndpointService {
         refuge: SocketAddr,
         state_folder: Option<PathBuf>,
     ) -> std::io::Result<Arc<EndpointService>> {
-        let resolvers: Vec<String> = listener.addresses().iter().map(SocketAddr::to_string).collect();
+        let addresses = listener.addresses().to_vec();
+        let resolvers: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
         let (mut answerer, mut ledger) = (Answerer::new(refuge, resolvers.len()), Ledger::default());
         let now = clock::now();
         let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
@@ -100,6 +105,8 @@ impl EndpointService {
             inner: Mutex::new(inner),
             sender: listener.sender(),
             resolvers,
+            addresses,
+            nginx_users: NginxUsers::new(),
             state_folder,
             changed: Notify::new(),
             on_disk: Mutex::default(),
@@ -121,6 +128,11 @@ impl EndpointService {
     /// Returns the addresses at which nginx asks.
     pub fn resolvers(&self) -> &[String] {
         &self.resolvers
+    }
+
+    /// Records where the nginx are whose questions count. Those of other users of this machine are answered, and change nothing.
+    pub fn look_at_nginx<'a>(&self, places: impl Iterator<Item = &'a NginxPlace> + Clone) {
+        self.nginx_users.look_at(places);
     }
 
     /// Publishes the sets of a file; questions that were held for them are answered at once. As long as the live file has other names,
@@ -376,7 +388,9 @@ impl PublishedSet {
 impl Respond for EndpointService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut inner = self.inner();
-        let packet = inner.answerer.take_datagram(Asker { socket, address: from }, bytes, clock::now());
+        let may_be_nginx = || self.addresses.get(socket).is_none_or(|asked| self.nginx_users.may_be(from, *asked));
+        let asker = Asker { socket, address: from };
+        let packet = inner.answerer.take_datagram(asker, bytes, clock::now(), may_be_nginx);
         let has_news = inner.answerer.has_news();
         drop(inner);
         if has_news {

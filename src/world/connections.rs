@@ -113,6 +113,14 @@ impl ConnectionList {
     }
 }
 
+/// Returns the user id of the UDP socket at `asker` from which our address `asked` is asked, in this network namespace.
+///
+/// # Errors
+/// There is no such socket, or the kernel does not say.
+pub(super) fn user_of_asker(asker: SocketAddr, asked: SocketAddr) -> io::Result<u32> {
+    sock_diag::user_of_udp_socket(asker, asked)
+}
+
 /// Returns whether an error says that such questions are never answered here: the next may succeed after any other.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)

@@ -19,6 +19,7 @@ pub mod init;
 pub mod lock;
 pub mod namespace;
 pub mod nginx_process;
+pub mod nginx_users;
 pub mod panics;
 pub mod probe;
 mod proc_stat;

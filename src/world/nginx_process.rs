@@ -68,6 +68,19 @@ pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     })
 }
 
+/// Returns the user ids that a live master and its children act as.
+pub fn users(master: Process) -> BTreeSet<u32> {
+    let children = children(master).unwrap_or_default().into_iter().map(|child| child.process.pid);
+    std::iter::once(master.pid).chain(children).filter_map(user).collect()
+}
+
+/// Returns the effective user id of a process.
+fn user(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Returns the number of open sockets of a process; `None` if they cannot be seen.
 pub fn sockets(pid: i32) -> Option<usize> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;

@@ -449,6 +449,42 @@ fn question(id: u16, labels: &[&str], kind: u16, class: u16) -> Vec<u8> {
 }
 
 #[test]
+fn another_user_who_asks_like_nginx_does_not_count() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let mut bed = Bed::new();
+    let _agent = bed.settle();
+    let file = bed.file();
+    let name = file.split_ascii_whitespace().find_map(|word| word.strip_suffix(".upstreamd.internal")).unwrap();
+    let labels = ["_peers", "_tcp", name, "upstreamd", "internal"];
+    let ask = |socket: &UdpSocket, id: u16| {
+        socket.send(&question(id, &labels, 33, 1)).unwrap();
+        socket.recv(&mut [0; 4096]).is_ok()
+    };
+    let socket_of = |user: u32| {
+        let socket = std::thread::scope(|scope| {
+            let made = scope.spawn(|| {
+                // Only for this thread, and the kernel remembers who has made a socket.
+                nix::unistd::setfsuid(nix::unistd::Uid::from_raw(user));
+                UdpSocket::bind("127.0.0.1:0").unwrap()
+            });
+            made.join().unwrap()
+        });
+        socket.connect(&bed.listen).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket
+    };
+    let (own, others) = (socket_of(0), socket_of(65534));
+    assert!(ask(&own, 1) && !ask(&own, 2), "the second question of a worker is held");
+    for id in 1..5 {
+        assert!(ask(&others, id), "no question of another user is held");
+    }
+    bed.list(&bed.backends[1..2]);
+    bed.wait_served_by(&bed.backends[1..2]);
+}
+
+#[test]
 fn hostile_questions_and_connections_stop_nothing() {
     let mut bed = Bed::new();
     let _agent = bed.settle();

@@ -31,6 +31,9 @@ fn endpoints(addresses: &[&str]) -> Vec<Endpoint> {
     addresses.iter().map(endpoint).collect()
 }
 
+/// The port of an asker that is not nginx.
+const STRANGER: u16 = 999;
+
 impl Walk {
     fn new() -> Walk {
         let answerer = Answerer::new(REFUGE.parse().unwrap(), 1);
@@ -56,7 +59,7 @@ impl Walk {
     fn ask_at(&mut self, socket: usize, port: u16, id: u16) -> Option<Vec<u16>> {
         let bytes = query(&format!("_peers._tcp.{}", self.name), RecordType::SRV, id);
         let asker = Asker { socket, ..asker(port) };
-        let packet = self.answerer.take_datagram(asker, &bytes, self.now)?;
+        let packet = self.answerer.take_datagram(asker, &bytes, self.now, || port != STRANGER)?;
         assert_eq!(packet.to, asker);
         Some(ports(&packet.bytes))
     }
@@ -268,7 +271,7 @@ fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
 fn targets_are_answered_and_other_names_are_refused() {
     let mut walk = Walk::new();
     let mut ask = |name: &str, kind| {
-        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now)?;
+        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now, || true)?;
         let message = Message::from_vec(&packet.bytes).unwrap();
         let ttl = message.answers.first().map(|record| record.ttl);
         Some((message.metadata.response_code, message.answers.len(), ttl))
@@ -287,6 +290,23 @@ fn targets_are_answered_and_other_names_are_refused() {
     ] {
         assert_eq!(ask(name, kind), Some((ResponseCode::Refused, 0, None)), "{name}");
     }
+}
+
+#[test]
+fn another_users_questions_are_answered_and_change_nothing() {
+    let mut walk = Walk::new();
+    assert_eq!(walk.ask(STRANGER, 1), None, "a name that is not published yet");
+    assert!(walk.publish(&["10.0.0.1:81"]).is_empty());
+    for id in 2..5 {
+        assert_eq!(walk.ask(STRANGER, id), Some(vec![81]), "nothing is held");
+        assert_eq!((walk.uptake(), walk.worker()), (Uptake::Unasked, None));
+        walk.pass(1000);
+    }
+    walk.ask(1, 10);
+    walk.publish(&["10.0.0.2:82"]);
+    walk.ask(STRANGER, 5);
+    walk.ask(STRANGER, 6);
+    assert_eq!(walk.uptake(), Uptake::Asked, "nginx has not taken it yet");
 }
 
 #[test]

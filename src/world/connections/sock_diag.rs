@@ -1,5 +1,5 @@
 //! Asks the kernel for the TCP sockets to some addresses, in the network namespace of this process: a dump of `NETLINK_SOCK_DIAG`,
-//! sock_diag(7), with a program that makes the kernel leave out all other sockets. Only looks.
+//! sock_diag(7), with a program that makes the kernel leave out all other sockets; and for the owner of one UDP socket. Only looks.
 //!
 //! What costs is that the kernel goes through its whole table of connections, however few there are. So the older request is sent, which
 //! is about IPv4 and IPv6 at once.
@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -32,6 +33,12 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// `TCPDIAG_GETSOCK`.
 const TCP_SOCKETS: u16 = 18;
+/// `SOCK_DIAG_BY_FAMILY`.
+const BY_FAMILY: u16 = 20;
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
+/// `NLM_F_REQUEST`.
+const REQUEST: u16 = 0x1;
 /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
 const DUMP_REQUEST: u16 = 0x301;
 /// All states but those without an owner, `TIME_WAIT`, and without an other end, `LISTEN`.
@@ -51,12 +58,9 @@ const SOCKET_BYTES: usize = 72;
 /// # Errors
 /// The kernel has no such list, or a filter of system calls forbids it.
 pub(super) fn tcp_sockets_to(remotes: &BTreeSet<SocketAddr>) -> io::Result<Vec<Socket>> {
-    let socket =
-        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
     let mut found = Vec::new();
     let mut part = vec![0; PART_BYTES];
-    send(&socket, &request(remotes), SendFlags::empty())?;
+    let socket = ask(&request(remotes))?;
     for parts in 0.. {
         let (_, length) = recv(&socket, part.as_mut_slice(), RecvFlags::TRUNC)?;
         let messages = part.get(..length).filter(|_| parts < MAX_PARTS).ok_or(io::ErrorKind::FileTooLarge)?;
@@ -65,6 +69,67 @@ pub(super) fn tcp_sockets_to(remotes: &BTreeSet<SocketAddr>) -> io::Result<Vec<S
         }
     }
     Ok(found)
+}
+
+/// Returns the user id of the UDP socket at `local`, of those there the one that gets what `remote` sends.
+///
+/// # Errors
+/// There is no such socket, the kernel cannot say, or a filter of system calls forbids it.
+pub(super) fn user_of_udp_socket(local: SocketAddr, remote: SocketAddr) -> io::Result<u32> {
+    let family = if local.is_ipv4() { IPV4 } else { IPV6 };
+    let mut body = vec![family, UDP, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes());
+    // For UDP the kernel takes the other end for the socket's own.
+    body.extend([remote.port().to_be_bytes(), local.port().to_be_bytes()].concat());
+    body.extend([padded(remote.ip()), padded(local.ip())].concat());
+    // Any interface, and no cookie.
+    body.extend([0; 4]);
+    body.extend([u8::MAX; 8]);
+    let socket = ask(&message(BY_FAMILY, REQUEST, &body))?;
+    let mut part = [0; 1024];
+    let (length, _) = recv(&socket, part.as_mut_slice(), RecvFlags::empty())?;
+    let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    let body = part.get(HEADER_BYTES..length).ok_or_else(malformed)?;
+    if u16::from_ne_bytes([part[4], part[5]]) == ERROR {
+        return Err(io::Error::from_raw_os_error(error_code(body).ok_or_else(malformed)?));
+    }
+    let is_its = body.get(4..6) == Some(&local.port().to_be_bytes());
+    number(body, 64).filter(|_| is_its && body.len() >= SOCKET_BYTES).ok_or_else(malformed)
+}
+
+/// Returns an address in the room that the kernel has for any.
+fn padded(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&ip.octets());
+            bytes
+        }
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// Sends a request to the kernel. Returns the socket, from which the answer can be read.
+fn ask(request: &[u8]) -> io::Result<OwnedFd> {
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
+    send(&socket, request, SendFlags::empty())?;
+    Ok(socket)
+}
+
+fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    let mut message = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX).to_ne_bytes().to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+/// Returns the number of the error in a `struct nlmsgerr`, which begins with it, negated.
+fn error_code(body: &[u8]) -> Option<i32> {
+    Some(number(body, 0)?.cast_signed().wrapping_neg())
 }
 
 fn request(remotes: &BTreeSet<SocketAddr>) -> Vec<u8> {
@@ -79,12 +144,7 @@ fn request(remotes: &BTreeSet<SocketAddr>) -> Vec<u8> {
         body.extend(PROGRAM.to_ne_bytes());
         body.extend(program);
     }
-    let mut message = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX).to_ne_bytes().to_vec();
-    message.extend(TCP_SOCKETS.to_ne_bytes());
-    message.extend(DUMP_REQUEST.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend(body);
-    message
+    message(TCP_SOCKETS, DUMP_REQUEST, &body)
 }
 
 /// Returns a program that ends at its very end if a socket goes to one of the addresses, and beyond otherwise. Of each operation the
@@ -126,11 +186,7 @@ fn read_part(mut messages: &[u8], remotes: &BTreeSet<SocketAddr>, found: &mut Ve
         let (kind, body) = (u16::from_ne_bytes([message[4], message[5]]), &message[HEADER_BYTES..]);
         match kind {
             DONE => return Ok(true),
-            // A `struct nlmsgerr` begins with the negated number of the error.
-            ERROR => {
-                let code = number(body, 0).ok_or_else(malformed)?.cast_signed().wrapping_neg();
-                return Err(io::Error::from_raw_os_error(code));
-            }
+            ERROR => return Err(io::Error::from_raw_os_error(error_code(body).ok_or_else(malformed)?)),
             _ => {
                 let socket = read_socket(body).ok_or_else(malformed)?;
                 found.extend(Some(socket).filter(|socket| socket.inode != 0 && remotes.contains(&socket.remote)));

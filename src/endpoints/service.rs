@@ -106,7 +106,7 @@ impl EndpointService {
             sender: listener.sender(),
             resolvers,
             addresses,
-            nginx_users: NginxUsers::new(),
+            nginx_users: NginxUsers::unknown(),
             state_folder,
             changed: Notify::new(),
             on_disk: Mutex::default(),

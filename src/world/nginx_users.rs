@@ -30,7 +30,7 @@ struct KnownUsers {
 
 impl NginxUsers {
     /// Returns one that knows no nginx yet. Tries whether the kernel says whose a socket is.
-    pub fn new() -> NginxUsers {
+    pub fn unknown() -> NginxUsers {
         NginxUsers { can_see: can_see(), known: Mutex::default() }
     }
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn as_long_as_no_nginx_was_seen_anybody_may_be_it() {
-        let users = NginxUsers::new();
+        let users = NginxUsers::unknown();
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         assert!(users.can_see, "the kernel of every machine that runs the tests says so");
         assert!(users.may_be(address("127.0.0.1:1"), address("127.0.0.1:53")));

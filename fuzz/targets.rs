@@ -372,8 +372,8 @@ fn questions(input: &[u8]) {
     let set = EndpointSet { name: EndpointName::new("web-1"), endpoints: vec![endpoint] };
     let (mut answerer, now) = (Answerer::new(address, 1), Instant::now());
     answerer.publish(vec![set], now);
-    for may_be_nginx in [false, true, true] {
-        seen(answerer.take_datagram(Asker { socket: 0, address }, input, now, || may_be_nginx));
+    for is_nginx in [Some(false), None, Some(true), Some(true)] {
+        seen(answerer.take_datagram(Asker { socket: 0, address }, input, now, || is_nginx));
         seen(answerer.take_message(input, now));
     }
     seen(answerer.tick(now + Duration::from_secs(10)));

@@ -124,9 +124,13 @@ impl OldWorkers {
         }
     }
 
-    /// Returns where the nginx are that are watched.
-    pub(super) fn nginx_places(&self) -> impl Iterator<Item = &NginxPlace> + Clone {
-        self.masters.seen().map(|(place, _)| place)
+    /// Returns where the nginx are that these groups drive; none if that is not known of one of them.
+    pub(super) fn nginx_places(&self, context: &Context, groups: &[Arc<Group>]) -> Vec<NginxPlace> {
+        let is_known = |group: &Arc<Group>| !context.nginx_places(std::iter::once(group.id.as_str())).is_empty();
+        match groups.iter().filter(|group| group.drives_nginx()).all(is_known) {
+            true => self.masters.seen().map(|(place, _)| place.clone()).collect(),
+            false => Vec::new(),
+        }
     }
 
     /// Reports the changes whose removed backends have no connection any more.
@@ -184,11 +188,12 @@ impl OldWorkers {
         board.with(|board| board.set_nginx(seen, clock::unix_seconds()));
     }
 
-    /// Returns whether the nginx that a group drives ran at the last look; of a group whose reloads are not verified, whether all did.
+    /// Returns whether the nginx that a group drives ran at the last look; of a group whose nginx is never looked at, whether all did.
     pub(super) fn nginx_runs(&self, context: &Context, group: &Group) -> bool {
         let places = context.nginx_places(std::iter::once(group.id.as_str()));
         let runs = |place: &NginxPlace| self.masters.seen().any(|(seen, runs)| runs && seen.is_same(place));
         match places.is_empty() {
+            true if apply::is_watched(group) => false,
             true => self.masters.workers().is_some() && self.masters.seen().all(|(_, runs)| runs),
             false => places.iter().any(runs),
         }

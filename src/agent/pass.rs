@@ -179,8 +179,8 @@ impl Pass {
                 let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
                 went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
             }
-            // A file whose removal was refused is back.
-            if as_a_whole {
+            // Not beside a failure: a file whose removal was refused is back, and keeps its names.
+            if as_a_whole && !dropped.contains(&in_hand.member.resource.id) {
                 keep_files(&self.terms, in_hand);
             }
         }

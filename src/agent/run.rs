@@ -193,7 +193,8 @@ impl Agent {
     fn look_at_old_workers(&mut self, now: Instant) {
         self.old_workers.look(&mut self.desk, &self.outlook.terms.context, &self.outlook.board, now);
         if let Some(service) = self.outlook.terms.endpoints.service() {
-            service.look_at_nginx(self.old_workers.nginx_places());
+            let groups = &self.desk.catalog().groups;
+            service.look_at_nginx(&self.old_workers.nginx_places(&self.outlook.terms.context, groups));
         }
         for group_id in self.old_workers.disproved(now) {
             self.outlook.terms.context.disprove(&group_id);

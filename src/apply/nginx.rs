@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::model::generation::GenerationServer;
-use crate::model::nginx::NginxPlace;
+use crate::model::nginx::{NginxPlace, old_pid_file};
 use crate::model::process::Process;
 use crate::model::report::ReloadEvidence;
-use crate::model::resource::CommandLine;
+use crate::model::resource::{CommandLine, Verify};
 use crate::nginx::error_log;
 use crate::nginx::installation::{self, BuildPaths, WorkerProcesses};
 use crate::nginx::process::{NginxChild, Role};
@@ -195,18 +195,16 @@ pub fn workers_of(place: &NginxPlace) -> Option<usize> {
     Some(children.iter().filter(|child| child.role == Role::Worker).count())
 }
 
-/// Returns all children of the master there, and of the one whose program it replaces: they may have connections to backends.
-pub fn processes_of(place: &NginxPlace) -> Vec<Process> {
-    let pid_files = [place.pid_file.clone(), old_pid_file(&place.pid_file)].into_iter();
-    let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
-    masters.filter_map(nginx_process::children).flatten().map(|child| child.process).collect()
+/// Returns whether the group reloads something that may be looked at.
+pub fn is_watched(group: &Group) -> bool {
+    group.reload.is_some() && group.verify == Verify::Auto
 }
 
-/// Returns the pid file of a master whose program is being replaced (SIGUSR2).
-fn old_pid_file(pid_file: &Path) -> PathBuf {
-    let mut path = pid_file.as_os_str().to_owned();
-    path.push(".oldbin");
-    path.into()
+/// Returns all children of the master there, and of the one whose program it replaces: they may have connections to backends.
+pub fn processes_of(place: &NginxPlace) -> Vec<Process> {
+    let pid_files = [place.pid_file.clone(), place.old_pid_file()].into_iter();
+    let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
+    masters.filter_map(nginx_process::children).flatten().map(|child| child.process).collect()
 }
 
 impl Nginx {

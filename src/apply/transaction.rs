@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::model::difference::Difference;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
-use crate::model::resource::{InstanceId, Verify};
+use crate::model::resource::InstanceId;
 use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, stage};
 
@@ -222,21 +222,16 @@ async fn find_nginx(context: &Context, group: &Group) -> Option<Nginx> {
         return None;
     }
     let nginx = nginx::find(context, group).await;
-    if is_watched(group) {
+    if nginx::is_watched(group) {
         context.set_nginx_of(&group.id, nginx.place());
     }
     Some(nginx)
 }
 
-/// Returns whether the group reloads something that may be looked at.
-fn is_watched(group: &Group) -> bool {
-    group.reload.is_some() && group.verify == Verify::Auto
-}
-
 /// Finds the nginx of a group that has had no transaction to find it in, so that it is looked at. Returns warnings for files that it
 /// never reads.
 async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile]) -> Vec<String> {
-    let is_met = || !is_watched(group) || context.knows_nginx_of(&group.id);
+    let is_met = || !nginx::is_watched(group) || context.knows_nginx_of(&group.id);
     let has_new = || group.drives_nginx() && files.iter().any(|file| context.nginx.looked_at.is_new(file.dest()));
     if context.settings.onetime || is_met() && !has_new() {
         return Vec::new();

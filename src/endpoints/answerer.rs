@@ -165,14 +165,14 @@ impl Answerer {
         }
     }
 
-    /// Takes a message over UDP. Returns the reply, if there is one by now. An asker that is not known yet is remembered if it may be
-    /// nginx, which `may_be_nginx` says; the question of another one is answered, and changes nothing.
+    /// Takes a message over UDP. Returns the reply, if there is one by now. `is_nginx` says whether nginx asks, `None` if that cannot be
+    /// known; the question of somebody else is answered, and changes nothing.
     pub fn take_datagram(
         &mut self,
         from: Asker,
         bytes: &[u8],
         now: Instant,
-        may_be_nginx: impl FnOnce() -> bool,
+        is_nginx: impl FnOnce() -> Option<bool>,
     ) -> Option<Packet> {
         let question = match message::read(bytes) {
             DnsMessage::Question(question) => question,
@@ -182,12 +182,12 @@ impl Answerer {
         match Asked::of(&question) {
             Asked::Peers(name) => {
                 let Some(named) = self.names.get_mut(&name) else {
-                    if may_be_nginx() {
+                    if is_nginx() != Some(false) {
                         self.take_early(from, question, name, now);
                     }
                     return None;
                 };
-                if named.poller(from).is_some() || may_be_nginx() {
+                if named.is_admitted(from, is_nginx) {
                     return self.ask_for_peers(from, question, name, now);
                 }
                 let services = self.shared.services(named.peers(&self.refuge), now);
@@ -372,6 +372,20 @@ impl Named {
         let newest = asking.map(|(_, poller)| (poller.number, poller.since)).max()?;
         let is_its = |(asker, poller): &(Asker, Poller)| asker.socket == socket && poller.number == newest.0;
         (!self.pollers.iter().any(is_its)).then_some(newest)
+    }
+
+    /// Returns whether a question counts. Whoever counted because nothing was known is judged again.
+    fn is_admitted(&mut self, asker: Asker, is_nginx: impl FnOnce() -> Option<bool>) -> bool {
+        if self.poller(asker).is_some_and(|poller| poller.is_certain) {
+            return true;
+        }
+        let is_nginx = is_nginx();
+        if is_nginx == Some(false) {
+            self.pollers.retain(|(known, _)| *known != asker);
+        } else if let Some(poller) = self.poller(asker) {
+            poller.is_certain = is_nginx.is_some();
+        }
+        is_nginx != Some(false)
     }
 
     fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {

@@ -25,6 +25,8 @@ pub(super) struct Poller {
     pub(super) number: u64,
     /// Time of that worker's first question.
     pub(super) since: Instant,
+    /// Whether it is known to be nginx's.
+    pub(super) is_certain: bool,
     /// The question that is held.
     pub(super) held: Option<DnsQuestion>,
     /// When it is answered in any case.
@@ -57,6 +59,7 @@ impl Poller {
         Poller {
             number,
             since,
+            is_certain: false,
             held: None,
             due: None,
             last_id,

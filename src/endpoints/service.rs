@@ -130,8 +130,9 @@ impl EndpointService {
         &self.resolvers
     }
 
-    /// Records where the nginx are whose questions count. Those of other users of this machine are answered, and change nothing.
-    pub fn look_at_nginx<'a>(&self, places: impl Iterator<Item = &'a NginxPlace> + Clone) {
+    /// Records where the nginx are whose questions count; none if all questions do. Those of other users of this machine are answered,
+    /// and change nothing.
+    pub fn look_at_nginx(&self, places: &[NginxPlace]) {
         self.nginx_users.look_at(places);
     }
 
@@ -219,7 +220,12 @@ impl EndpointService {
             ledger.look(&name, answerer.newest_worker(&name), answerer.uptake(&name, now), now);
             *is_unsaved |= ledger.clean_worker(&name) != before;
         }
-        *is_unsaved && save_at.is_none_or(|at| at <= now)
+        let is_due = *is_unsaved && save_at.is_none_or(|at| at <= now);
+        if is_due {
+            // Who waits for what is due must not spin while it is written.
+            *save_at = None;
+        }
+        is_due
     }
 
     /// Returns the resources that have a name whose present set nginx has not taken.
@@ -388,9 +394,9 @@ impl PublishedSet {
 impl Respond for EndpointService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut inner = self.inner();
-        let may_be_nginx = || self.addresses.get(socket).is_none_or(|asked| self.nginx_users.may_be(from, *asked));
+        let is_nginx = || self.addresses.get(socket).and_then(|asked| self.nginx_users.is_nginx(from, *asked));
         let asker = Asker { socket, address: from };
-        let packet = inner.answerer.take_datagram(asker, bytes, clock::now(), may_be_nginx);
+        let packet = inner.answerer.take_datagram(asker, bytes, clock::now(), is_nginx);
         let has_news = inner.answerer.has_news();
         drop(inner);
         if has_news {

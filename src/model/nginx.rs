@@ -1,6 +1,6 @@
 //! The program and the files of the nginx in use, as data. Never looks for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What finds the master of an nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,10 +14,22 @@ pub struct NginxPlace {
 }
 
 impl NginxPlace {
+    /// Returns the pid file of a master whose program is being replaced (SIGUSR2).
+    pub fn old_pid_file(&self) -> PathBuf {
+        old_pid_file(&self.pid_file)
+    }
+
     /// Returns whether both find the same nginx: there is one master for each pid file, whatever else is said of it.
     pub fn is_same(&self, other: &NginxPlace) -> bool {
         self.pid_file == other.pid_file
     }
+}
+
+/// Returns the pid file of a master whose program is being replaced (SIGUSR2), if that of the new one is this.
+pub fn old_pid_file(pid_file: &Path) -> PathBuf {
+    let mut path = pid_file.as_os_str().to_owned();
+    path.push(".oldbin");
+    path.into()
 }
 
 /// The settings of `[nginx]`; nginx itself is asked for those that are `None`.

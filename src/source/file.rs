@@ -168,10 +168,11 @@ fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problem
         return vec![folder::read_file(path)];
     }
     // An editor's swap file is no YAML, and its backup has the keys of before the edit.
-    let found = folder::read_texts_up_to(settings.limits.bytes, path, |name| {
+    let mut found = folder::read_texts_up_to(settings.limits.bytes, path, |name| {
         let file = name.rsplit('/').next().unwrap_or(name);
         !is_hidden(name) && settings.filter.matches(file)
     });
+    found.forget_hidden();
     watched.is_partial |= found.is_partial();
     watched.folders.extend(found.folders);
     problems.extend(found.unread.into_values());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::health::Health;
@@ -51,19 +52,23 @@ struct Answer {
 /// How long the first member has before the others are asked too: each of these questions is a connection, and perhaps a login.
 const HEAD_START: Duration = Duration::from_millis(500);
 
-/// Asks a member of a cluster, and all others beside it if it is not healthy at once; the first that is healthy decides. Otherwise one
-/// that has answered does.
+/// Asks a member of a cluster, and all others too if it fails or takes its time; the first that is healthy decides. Otherwise one that
+/// has answered does.
 async fn etcd(settings: &EtcdSettings) -> Answer {
     let mut members = Members::new(settings.clone());
     if let Err(failure) = members.look_up().await {
         return unanswered(failure.problem);
     }
     let mut asked = JoinSet::new();
-    for (number, endpoint) in members.endpoints().iter().enumerate() {
+    // Dropped when the first has its answer.
+    let (first_asks, first_is_done) = watch::channel(());
+    let mut first_asks = Some(first_asks);
+    for endpoint in members.endpoints() {
         let (endpoint, settings) = (endpoint.clone(), settings.clone());
+        let (is_asked_first, mut first_is_done) = (first_asks.take(), first_is_done.clone());
         asked.spawn(async move {
-            if number > 0 {
-                tokio::time::sleep(HEAD_START).await;
+            if is_asked_first.is_none() {
+                tokio::time::timeout(HEAD_START, first_is_done.changed()).await.ok();
             }
             let limited = tokio::time::timeout(MEMBER_LIMIT, member(&endpoint, &settings)).await;
             limited.unwrap_or_else(|_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}")))

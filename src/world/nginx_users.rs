@@ -1,6 +1,7 @@
 //! Whose a socket is that asks us at a loopback address: one of nginx's users, or another local user who asks as nginx does. Only looks.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,10 +23,32 @@ pub struct NginxUsers {
 
 #[derive(Debug, Default)]
 struct KnownUsers {
-    places: Vec<NginxPlace>,
-    /// User ids of the processes at the last look at which a master ran; `None` as long as none was seen.
-    users: Option<BTreeSet<u32>>,
+    /// Each nginx, with the user ids of its processes when it ran last; none if it was never seen.
+    places: Vec<(NginxPlace, BTreeSet<u32>)>,
     next_look: Option<Instant>,
+}
+
+impl KnownUsers {
+    /// Returns whether a user is one of nginx's; `None` if that is not known.
+    fn has(&self, user: Option<u32>) -> Option<bool> {
+        let is_its = |users: &BTreeSet<u32>| user.is_some_and(|user| users.contains(&user));
+        if self.places.iter().any(|(_, users)| is_its(users)) {
+            return Some(true);
+        }
+        let all_known = !self.places.is_empty() && self.places.iter().all(|(_, users)| !users.is_empty());
+        all_known.then_some(false)
+    }
+
+    fn look(&mut self) {
+        for (place, known) in &mut self.places {
+            let pid_files = [place.pid_file.clone(), place.old_pid_file()].into_iter();
+            let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
+            let users: BTreeSet<u32> = masters.flat_map(nginx_process::users).collect();
+            if !users.is_empty() {
+                *known = users;
+            }
+        }
+    }
 }
 
 impl NginxUsers {
@@ -38,36 +61,34 @@ impl NginxUsers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records where the masters of nginx are.
-    pub fn look_at<'a>(&self, places: impl Iterator<Item = &'a NginxPlace> + Clone) {
+    /// Records where the masters of nginx are; none if that is not known of all.
+    pub fn look_at(&self, places: &[NginxPlace]) {
         let mut known = self.known();
-        if known.places.iter().ne(places.clone()) {
-            *known = KnownUsers { places: places.cloned().collect(), ..KnownUsers::default() };
+        if !known.places.iter().map(|(place, _)| place).eq(places) {
+            let places = places.iter().map(|place| (place.clone(), BTreeSet::new())).collect();
+            *known = KnownUsers { places, next_look: None };
         }
     }
 
-    /// Returns whether nginx may be who asks our address `asked` from there: its user is one of nginx's, or that cannot be known, as from
-    /// another machine, or as long as no nginx was seen.
-    pub fn may_be(&self, asker: SocketAddr, asked: SocketAddr) -> bool {
+    /// Returns whether nginx asks our address `asked` from there: whether the user of that socket is one of nginx's. `None` if that
+    /// cannot be known: from another machine, or as long as an nginx was not seen.
+    pub fn is_nginx(&self, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {
         if !self.can_see || !asked.ip().is_loopback() {
-            return true;
+            return None;
         }
-        // Whoever has closed the socket by now does not wait for an answer.
-        let user = user_of_asker(asker, asked).ok();
-        let mut known = self.known();
-        let is_known = |known: &KnownUsers| {
-            known.users.as_ref().is_none_or(|users| user.is_some_and(|user| users.contains(&user)))
+        let user = match user_of_asker(asker, asked) {
+            Ok(user) => Some(user),
+            // Whoever has closed the socket by now does not wait for an answer.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => return None,
         };
+        let mut known = self.known();
         let now = clock::now();
-        if (known.users.is_none() || !is_known(&known)) && known.next_look.is_none_or(|at| at <= now) {
+        if known.has(user) != Some(true) && known.next_look.is_none_or(|at| at <= now) {
             known.next_look = Some(now + LOOK_PAUSE);
-            let masters = known.places.iter().filter_map(|place| nginx_process::master(&place.pid_file, &place.binary));
-            let users: BTreeSet<u32> = masters.flat_map(nginx_process::users).collect();
-            if !users.is_empty() {
-                known.users = Some(users);
-            }
+            known.look();
         }
-        is_known(&known)
+        known.has(user)
     }
 }
 
@@ -88,27 +109,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_long_as_no_nginx_was_seen_anybody_may_be_it() {
+    fn a_user_is_known_as_nginxs_or_another_once_each_nginx_was_seen() {
         let users = NginxUsers::unknown();
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (nobody, asked) = (address("127.0.0.1:1"), address("127.0.0.1:53"));
+        let know = |all: &[&[u32]]| {
+            let place = |user: &&[u32]| {
+                let place = NginxPlace { pid_file: "/pid".into(), binary: "nginx".into(), error_log: "/log".into() };
+                (place, user.iter().copied().collect())
+            };
+            *users.known() = KnownUsers { places: all.iter().map(place).collect(), next_look: None };
+        };
+        let own = nix::unistd::geteuid().as_raw();
         assert!(users.can_see, "the kernel of every machine that runs the tests says so");
-        assert!(users.may_be(address("127.0.0.1:1"), address("127.0.0.1:53")));
-        users.known().users = Some([1].into());
-        assert!(
-            users.may_be(address("10.0.0.1:1"), address("10.0.0.2:53")),
-            "what is not on this machine cannot be known"
-        );
-        assert!(!users.may_be(address("127.0.0.1:1"), address("127.0.0.1:53")), "nobody has that socket");
+        assert_eq!(users.is_nginx(nobody, asked), None, "no nginx is known");
+        know(&[&[1], &[]]);
+        assert_eq!(users.is_nginx(nobody, asked), None, "one was not seen yet");
+        know(&[&[1], &[2]]);
+        assert_eq!(users.is_nginx(nobody, asked), Some(false), "nobody has that socket");
+        assert_eq!(users.is_nginx(address("10.0.0.1:1"), address("10.0.0.2:53")), None, "not on this machine");
         for listener in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(asked) = UdpSocket::bind(listener) else { continue };
             let asker = UdpSocket::bind(listener).unwrap();
             let (asked, from) = (asked.local_addr().unwrap(), asker.local_addr().unwrap());
-            users.known().users = Some([1].into());
-            assert!(!users.may_be(from, asked));
-            users.known().users = Some([nix::unistd::geteuid().as_raw()].into());
-            assert!(users.may_be(from, asked), "a socket that is not connected");
+            know(&[&[own + 1]]);
+            assert_eq!(users.is_nginx(from, asked), Some(false));
+            know(&[&[own + 1], &[own, own + 2]]);
+            assert_eq!(users.is_nginx(from, asked), Some(true), "a socket that is not connected");
             asker.connect(asked).unwrap();
-            assert!(users.may_be(from, asked), "one that is");
+            assert_eq!(users.is_nginx(from, asked), Some(true), "one that is");
         }
+        users.look_at(&[]);
+        assert_eq!(users.is_nginx(nobody, asked), None);
     }
 }

@@ -20,7 +20,7 @@ pub struct ProgramAnswer<T> {
 }
 
 impl<T: Clone> ProgramAnswer<T> {
-    /// Returns the answer of a run of the program with this file; `None` if it is not worth keeping: it has failed, and soon.
+    /// Returns the answer of a run of the program with this file; `None` if it is not worth keeping: it has failed quickly.
     pub fn new(
         stamp: Option<FileStamp>,
         answer: T,
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_success_lasts_a_slow_failure_for_a_while_and_a_soon_one_not_at_all() {
+    fn a_success_lasts_a_slow_failure_for_a_while_and_a_quick_one_not_at_all() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let success = ProgramAnswer::new(None, 1, true, (start, start)).unwrap();

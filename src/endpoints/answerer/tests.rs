@@ -14,6 +14,8 @@ struct Walk {
     answerer: Answerer,
     now: Instant,
     name: EndpointName,
+    /// Whether it is known which users nginx has.
+    users_are_known: bool,
 }
 
 fn asker(port: u16) -> Asker {
@@ -37,7 +39,7 @@ const STRANGER: u16 = 999;
 impl Walk {
     fn new() -> Walk {
         let answerer = Answerer::new(REFUGE.parse().unwrap(), 1);
-        Walk { answerer, now: Instant::now(), name: EndpointName::new("web-1") }
+        Walk { answerer, now: Instant::now(), name: EndpointName::new("web-1"), users_are_known: true }
     }
 
     fn pass(&mut self, millis: u64) {
@@ -59,7 +61,9 @@ impl Walk {
     fn ask_at(&mut self, socket: usize, port: u16, id: u16) -> Option<Vec<u16>> {
         let bytes = query(&format!("_peers._tcp.{}", self.name), RecordType::SRV, id);
         let asker = Asker { socket, ..asker(port) };
-        let packet = self.answerer.take_datagram(asker, &bytes, self.now, || port != STRANGER)?;
+        let packet = self
+            .answerer
+            .take_datagram(asker, &bytes, self.now, || self.users_are_known.then_some(port != STRANGER))?;
         assert_eq!(packet.to, asker);
         Some(ports(&packet.bytes))
     }
@@ -271,7 +275,7 @@ fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
 fn targets_are_answered_and_other_names_are_refused() {
     let mut walk = Walk::new();
     let mut ask = |name: &str, kind| {
-        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now, || true)?;
+        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now, || Some(true))?;
         let message = Message::from_vec(&packet.bytes).unwrap();
         let ttl = message.answers.first().map(|record| record.ttl);
         Some((message.metadata.response_code, message.answers.len(), ttl))
@@ -307,6 +311,22 @@ fn another_users_questions_are_answered_and_change_nothing() {
     walk.ask(STRANGER, 5);
     walk.ask(STRANGER, 6);
     assert_eq!(walk.uptake(), Uptake::Asked, "nginx has not taken it yet");
+}
+
+#[test]
+fn who_counted_before_nginx_was_known_is_judged_again() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.users_are_known = false;
+    for port in [1, STRANGER] {
+        walk.ask(port, 1);
+        assert_eq!(walk.ask(port, 2), None, "held");
+    }
+    assert_eq!(walk.worker(), Some(2));
+    walk.users_are_known = true;
+    assert_eq!(walk.ask(STRANGER, 3), Some(vec![81]));
+    assert_eq!((walk.ask(1, 3), walk.worker()), (None, Some(1)));
+    assert_eq!(walk.publish(&["10.0.0.2:82"]), [1], "only nginx has a question that is held");
 }
 
 #[test]

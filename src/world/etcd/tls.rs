@@ -45,6 +45,7 @@ pub(super) async fn connect(
     dialler.set_nodelay(true);
     let shared = late.clone();
     let connector = service_fn(move |uri: Uri| {
+        shared.forget();
         let (dial, config, name, late) = (dialler.call(uri), Arc::clone(&config), name.clone(), shared.clone());
         async move {
             let stream = tls::secure(config, name, dial.await?.into_inner(), late).await?;

@@ -68,6 +68,13 @@ impl FolderTexts {
         self.unread.keys().any(|folder| std::fs::symlink_metadata(folder).is_ok())
     }
 
+    /// Forgets the hidden folders that were not read: nobody who wants no hidden file misses a repository's own, for example.
+    pub fn forget_hidden(&mut self) {
+        let root = std::mem::take(&mut self.root);
+        self.unread.retain(|folder, _| !is_hidden(&folder.strip_prefix(&root).unwrap_or(folder).to_string_lossy()));
+        self.root = root;
+    }
+
     /// Moves those of the `others` to the end of `files` that are named: by one of `names`, or in a text that was read. A text may
     /// compose a path, so the last part of the path as a word is enough. Forgets the rest.
     pub fn read_named<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
@@ -112,10 +119,7 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new(), 0)];
     while let Some((path, prefix, depth)) = pending.pop() {
-        // Nobody misses what cannot be read of a hidden one: a repository's own files, for example.
-        let mut hidden = BTreeMap::new();
-        let unread = if is_hidden(&prefix) { &mut hidden } else { &mut folder.unread };
-        let Some(entries) = list(&path, unread) else { continue };
+        let Some(entries) = list(&path, &mut folder.unread) else { continue };
         // Resolved once for the folder: most files are not links, and their real path follows from it.
         let real_folder = path.canonicalize().unwrap_or_else(|_| path.clone());
         folder.folders.insert(real_folder.clone());
@@ -130,7 +134,7 @@ pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> 
                     }
                 }
                 _ if file_name.starts_with(".#") => {}
-                Err(error) if !wanted(&name) && may_be_folder(&entry, &error) && !is_hidden(&name) => {
+                Err(error) if !wanted(&name) && may_be_folder(&entry, &error) => {
                     folder.unread.insert(entry.path(), failed_to_read(&entry.path(), &error));
                 }
                 _ if !wanted(&name) => {
@@ -293,12 +297,13 @@ mod tests {
         if !is_root {
             ["closed", ".git"].into_iter().for_each(|name| set_mode(name, 0));
         }
-        let folder = read_as_nobody(dir.path());
+        let mut folder = read_as_nobody(dir.path());
         modes.into_iter().for_each(|(name, _)| set_mode(name, 0o700));
         assert_eq!(names(&folder), [("listed/a.toml", false), ("open/a.toml", true)]);
-        // Nobody misses what is in a hidden one.
-        let unread: Vec<PathBuf> = ["closed", "listed/deep"].iter().map(|name| dir.path().join(name)).collect();
+        let unread: Vec<PathBuf> = [".git", "closed", "listed/deep"].iter().map(|name| dir.path().join(name)).collect();
         assert_eq!(folder.unread.keys().cloned().collect::<Vec<_>>(), unread);
+        folder.forget_hidden();
+        assert_eq!(folder.unread.keys().cloned().collect::<Vec<_>>(), unread[1..]);
         assert!(folder.may_hold(&dir.path().join("closed/deep/a.toml")));
         assert!(!folder.may_hold(&dir.path().join("closed.toml")) && !folder.may_hold(&dir.path().join("open/b.toml")));
     }

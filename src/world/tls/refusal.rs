@@ -191,7 +191,7 @@ fn of_alert(alert: AlertDescription) -> TlsRefusal {
         alert if ABOUT_CERTIFICATES.contains(&alert) => TlsRefusal::new(format!(
             "the server refuses our client certificate, or that we have none (TLS alert {alert:?}); its log may say why"
         )),
-        other => TlsRefusal::new(format!("the server ended the TLS handshake (alert {other:?})")),
+        other => TlsRefusal::new(format!("the server ended the TLS connection (alert {other:?})")),
     }
 }
 

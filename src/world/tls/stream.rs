@@ -26,6 +26,11 @@ impl LateRefusal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Forgets what was said on an earlier connection.
+    pub(crate) fn forget(&self) {
+        self.set(None);
+    }
+
     fn set(&self, refusal: Option<TlsRefusal>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
@@ -42,7 +47,6 @@ pub(crate) struct SecureStream {
 impl SecureStream {
     /// Returns the connection, whose refusals `late` shows from now on.
     pub(super) fn new(inner: TlsStream<TcpStream>, late: LateRefusal) -> SecureStream {
-        late.set(None);
         SecureStream { inner, late, failed: None }
     }
 

@@ -107,6 +107,8 @@ impl Desk {
             let group = Arc::clone(group);
             self.entries.push(Entry { group, seats, timing, change_waits, was_worked_on, last_failure });
         }
+        // Passes of groups that are no more end soon: others may want the same files.
+        old_entries.into_values().for_each(|old| old.change_waits.store(true, Ordering::Relaxed));
         if let Some(receipts) = &mut self.receipts {
             receipts.set_groups(self.catalog.groups.iter().map(|group| &**group));
         }

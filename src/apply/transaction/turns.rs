@@ -18,8 +18,8 @@ use super::{Request, attempt};
 
 /// Checks that one search for refused files may take in any case.
 const MIN_TRIALS: usize = 16;
-/// Time for a search that goes on beyond that: what it does not come to is left to the next pass.
-const SEARCH_TIME: Duration = Duration::from_secs(3);
+/// Time for a search that goes on beyond that while nobody waits for its end: what it does not come to is left to the next pass.
+const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// Checks that a search may take in any case while a change waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
 /// How many files that no check has reached are tried together at first; each is written to disk before it is tried.

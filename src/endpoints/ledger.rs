@@ -132,11 +132,15 @@ impl Ledger {
         entry.worker.filter(|_| !entry.has_lines).map(|worker| worker.address)
     }
 
-    /// Records that the live file of this destination has these names and no others.
-    pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>) {
+    /// Records that the live file of this destination has these names and no others. Returns whether that is new.
+    pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>) -> bool {
+        let mut is_new = false;
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
-            entry.usage = if names.contains(name) { Use::Live } else { Use::Over };
+            let usage = if names.contains(name) { Use::Live } else { Use::Over };
+            is_new |= entry.usage != usage;
+            entry.usage = usage;
         }
+        is_new
     }
 
     /// Records that a resource has these files and no others.

@@ -164,8 +164,8 @@ impl EndpointService {
     /// Records that the live file of this destination has these names and no others.
     pub fn went_live(&self, dest: &Path, names: &BTreeSet<EndpointName>) {
         let mut inner = self.inner();
-        inner.ledger.went_live(dest, names);
-        inner.is_unsaved = true;
+        let is_new = inner.ledger.went_live(dest, names);
+        inner.is_unsaved |= is_new;
         let Some(mut sets) = inner.awaited.remove(dest) else { return };
         sets.retain(|set| names.contains(&set.name));
         let packets = inner.answer_with(sets, clock::now());

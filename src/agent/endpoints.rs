@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::catalog::{self, Member};
+use super::upstreams::KnownUpstreams;
 use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
@@ -19,7 +20,6 @@ use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice
 use crate::model::problem::Problem;
 use crate::model::resource::{InstanceId, Resource};
 use crate::nginx::installation::{self, Version};
-use crate::nginx::upstreams::{self, UpstreamBlock};
 use crate::render::Facts;
 use crate::status::endpoint_events;
 use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
@@ -231,29 +231,25 @@ impl Endpoints {
         }
     }
 
-    /// Publishes the sets that a render of this file has.
+    /// Publishes the sets that a render of this file has. `known` is what is known of its upstreams.
     ///
     /// # Errors
     /// nginx could not use them as the file is written.
-    pub fn publish(&self, resource: &Resource, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
+    pub fn publish(
+        &self,
+        resource: &Resource,
+        sets: &[EndpointSet],
+        bytes: &[u8],
+        known: &mut KnownUpstreams,
+    ) -> Result<(), Problem> {
         if sets.is_empty() {
             return Ok(());
         }
-        let mut sets: BTreeMap<&str, &EndpointSet> = sets.iter().map(|set| (set.name.as_str(), set)).collect();
-        let mut published = Vec::with_capacity(sets.len());
-        let mut publish =
-            |set: &EndpointSet, knows_backups| published.push(PublishedSet { set: set.clone(), knows_backups });
-        for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
-            for set in block.servers().iter().filter_map(|server| sets.remove(server.as_str())) {
-                check_block(&block)?;
-                publish(set, block.method_without_backups().is_none());
-            }
-        }
-        // A name may stand outside an upstream of this file.
-        sets.into_values().for_each(|set| publish(set, true));
+        known.look(sets, bytes)?;
+        let usable = |set: &EndpointSet| PublishedSet { set: set.clone(), knows_backups: known.knows_backups(set) };
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };
-            service.publish(&place, published);
+            service.publish(&place, sets.iter().map(usable).collect());
         }
         Ok(())
     }
@@ -301,16 +297,6 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
 pub fn prints_servers(member: &Member) -> bool {
     let texts = member.renderer.texts_of(catalog::resource_root(&member.resource));
     texts.iter().any(|text| text.contains("servers(") || text.contains("servers \""))
-}
-
-/// Refuses an upstream whose servers nginx could not change while it runs.
-fn check_block(block: &UpstreamBlock) -> Result<(), Problem> {
-    if block.has_zone() {
-        return Ok(());
-    }
-    let name = &block.name;
-    let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
-    Err(problem.hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
 }
 
 impl fmt::Debug for Endpoints {

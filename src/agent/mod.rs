@@ -43,4 +43,5 @@ pub mod supervisor;
 mod surroundings;
 pub mod timing;
 mod unread;
-pub mod wait;
+pub mod upstreams;
+mod wait;

@@ -13,6 +13,7 @@ use crate::render::{Memory, Reads, SkippedKey};
 
 use super::file_backends::FileBackends;
 use super::standing::Standing;
+use super::upstreams::KnownUpstreams;
 use super::wait::Wait;
 
 /// The state of one file.
@@ -28,6 +29,8 @@ pub struct FileState {
     pub backends: FileBackends,
     /// Names in the last render whose endpoints nginx asks for.
     pub names: BTreeSet<EndpointName>,
+    /// What is known of the upstreams in it.
+    pub upstreams: KnownUpstreams,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
     /// Keys that options of `backends` have left out of an empty list in the last render, in words.

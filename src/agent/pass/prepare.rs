@@ -283,7 +283,8 @@ impl Preparation<'_> {
     ) -> Result<Arc<Vec<u8>>, StepFailure> {
         file.names = endpoints.iter().map(|set| set.name.clone()).collect();
         if self.terms.apply() {
-            self.terms.endpoints.publish(resource, &endpoints, &bytes).map_err(render::failure)?;
+            let known = &mut file.upstreams;
+            self.terms.endpoints.publish(resource, &endpoints, &bytes, known).map_err(render::failure)?;
         }
         Ok(bytes)
     }

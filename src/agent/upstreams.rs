@@ -1,0 +1,90 @@
+//! What the upstreams of a rendered file can do with sets of endpoints. Pure: reads text, and only if it has changed.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::model::endpoints::EndpointSet;
+use crate::model::problem::Problem;
+use crate::nginx::upstreams::{self, UpstreamBlock};
+
+/// What the upstreams of a file can do. A change of endpoints leaves the file as it is, so that it need not be read again.
+#[derive(Debug, Default)]
+pub struct KnownUpstreams {
+    /// Hash of the file that was read.
+    of: Option<u64>,
+    /// The names in upstreams whose method knows no backups.
+    without_backups: BTreeSet<String>,
+}
+
+impl KnownUpstreams {
+    /// Returns whether the upstream of this set knows backups.
+    pub fn knows_backups(&self, set: &EndpointSet) -> bool {
+        !self.without_backups.contains(set.name.as_str())
+    }
+
+    /// Reads the file, if it is not the one that was read last. A name that stands outside its upstreams may have backups.
+    ///
+    /// # Errors
+    /// nginx could not use the sets as the file is written.
+    pub fn look(&mut self, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.of == Some(hash) {
+            return Ok(());
+        }
+        *self = KnownUpstreams::default();
+        let mut names: BTreeSet<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+        for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
+            for server in block.servers().iter().filter(|server| names.remove(server.as_str())) {
+                check_block(&block)?;
+                if block.method_without_backups().is_some() {
+                    self.without_backups.insert(server.clone());
+                }
+            }
+        }
+        self.of = Some(hash);
+        Ok(())
+    }
+}
+
+/// Refuses an upstream whose servers nginx could not change while it runs.
+fn check_block(block: &UpstreamBlock) -> Result<(), Problem> {
+    if block.has_zone() {
+        return Ok(());
+    }
+    let name = &block.name;
+    let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
+    Err(problem.hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::endpoints::EndpointName;
+
+    #[test]
+    fn a_file_is_read_again_when_it_is_another_one() {
+        let set = |name: &str| EndpointSet { name: EndpointName::new(name), endpoints: Vec::new() };
+        let sets = [set("a"), set("b")];
+        let server = |set: &EndpointSet| format!("server {} service=peers resolve;", set.name);
+        let file = |method: &str, zone: &str| {
+            let [a, b] = sets.each_ref().map(server);
+            format!("upstream a {{ {method} zone a 64k; {a} }} upstream b {{ {zone} {b} }}")
+        };
+        let mut known = KnownUpstreams::default();
+        let mut look = |text: String| {
+            let problem = known.look(&sets, text.as_bytes()).err().map(|problem| problem.line());
+            (known.without_backups.iter().cloned().collect::<Vec<_>>(), problem)
+        };
+        let name = sets[0].name.as_str().to_owned();
+        for _ in 0..2 {
+            assert_eq!(look(file("ip_hash;", "zone b 64k;")), (vec![name.clone()], None));
+        }
+        assert_eq!(look(file("", "zone b 64k;")), (Vec::new(), None));
+        for _ in 0..2 {
+            let (_, problem) = look(file("", ""));
+            assert!(problem.is_some_and(|problem| problem.contains("upstream `b`")), "each time");
+        }
+    }
+}

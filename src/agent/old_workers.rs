@@ -8,10 +8,12 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
 use crate::model::connection::BackendConnection;
+use crate::model::endpoints::EndpointsChoice;
 use crate::model::nginx::NginxPlace;
 use crate::model::process::Process;
 use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::Report;
+use crate::model::resource::Resource;
 use crate::status::board::SeenNginx;
 use crate::status::{Shared, events};
 use crate::world::connections::ConnectionList;
@@ -124,10 +126,16 @@ impl OldWorkers {
         }
     }
 
-    /// Returns where the nginx are that these groups drive; none if that is not known of one of them.
+    /// Returns where the nginx are whose endpoints may go by DNS; none if that is not known of one of these groups.
     pub(super) fn nginx_places(&self, context: &Context, groups: &[Arc<Group>]) -> Vec<NginxPlace> {
-        let is_known = |group: &Arc<Group>| !context.nginx_places(std::iter::once(group.id.as_str())).is_empty();
-        match groups.iter().filter(|group| group.drives_nginx()).all(is_known) {
+        let is_seen = |place: &NginxPlace| self.masters.seen().any(|(seen, _)| seen.is_same(place));
+        let is_known = |group: &Arc<Group>| {
+            let places = context.nginx_places(std::iter::once(group.id.as_str()));
+            !places.is_empty() && places.iter().all(is_seen)
+        };
+        let is_wished = |resource: &Arc<Resource>| resource.endpoints == EndpointsChoice::Dns;
+        let may_ask = |group: &&Arc<Group>| group.drives_nginx() || group.resources.iter().any(is_wished);
+        match groups.iter().filter(may_ask).all(is_known) {
             true => self.masters.seen().map(|(place, _)| place.clone()).collect(),
             false => Vec::new(),
         }

@@ -179,9 +179,11 @@ impl Pass {
                 let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
                 went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
             }
-            // Not beside a failure: a file whose removal was refused is back, and keeps its names.
-            if as_a_whole && !dropped.contains(&in_hand.member.resource.id) {
-                keep_files(&self.terms, in_hand);
+            match dropped.contains(&in_hand.member.resource.id) {
+                _ if !as_a_whole => {}
+                // A file whose removal was refused is back, and keeps its names.
+                true => report.removed.iter().for_each(|dest| self.terms.endpoints.went_live(dest, &BTreeSet::new())),
+                false => keep_files(&self.terms, in_hand),
             }
         }
         for in_hand in &self.resources {

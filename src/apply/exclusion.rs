@@ -23,6 +23,14 @@ pub struct Exclusion {
     nginx: Arc<Mutex<()>>,
 }
 
+impl Exclusion {
+    /// Returns whether a group that drives nginx waits for another such group.
+    pub(super) fn is_awaited(&self) -> bool {
+        // We have one, and whoever holds the lock or waits for it has another.
+        Arc::strong_count(&self.nginx) > 2
+    }
+}
+
 /// The locks that a transaction holds.
 #[derive(Debug)]
 pub struct TransactionLocks {
@@ -77,6 +85,18 @@ mod tests {
 
     async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+    }
+
+    #[tokio::test]
+    async fn a_group_knows_whether_another_waits_for_it() {
+        let context = Context::new(Settings::default());
+        let _held = enter(&context, true).await.unwrap();
+        assert!(!context.exclusion.is_awaited());
+        let mut waiting = Box::pin(enter(&context, true));
+        assert!(poll_once(waiting.as_mut()).await.is_pending());
+        assert!(context.exclusion.is_awaited());
+        drop(waiting);
+        assert!(!context.exclusion.is_awaited());
     }
 
     #[tokio::test]

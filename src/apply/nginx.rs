@@ -195,9 +195,9 @@ pub fn workers_of(place: &NginxPlace) -> Option<usize> {
     Some(children.iter().filter(|child| child.role == Role::Worker).count())
 }
 
-/// Returns whether the group reloads something that may be looked at.
+/// Returns whether the group reloads an nginx that may be looked at.
 pub fn is_watched(group: &Group) -> bool {
-    group.reload.is_some() && group.verify == Verify::Auto
+    group.drives_nginx() && group.reload.is_some() && group.verify == Verify::Auto
 }
 
 /// Returns all children of the master there, and of the one whose program it replaces: they may have connections to backends.

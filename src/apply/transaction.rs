@@ -99,7 +99,7 @@ async fn attempt(context: &Context, mut request: Request) -> Report {
     let mut report = run_one(context, request.clone()).await;
     loop {
         let blocked = blocked::blocked(&report, &request);
-        if blocked.is_empty() || !patience.is_left() {
+        if blocked.is_empty() || !patience.is_left(context.exclusion.is_awaited()) {
             break;
         }
         blocked::leave_out(context, &mut request, blocked);

@@ -188,7 +188,7 @@ impl EndpointService {
     pub async fn changed(&self) {
         let wake_at = {
             let inner = self.inner();
-            let next_look = inner.next_look.filter(|_| inner.ledger.names().next().is_some());
+            let next_look = inner.next_look.filter(|_| inner.is_unsaved || inner.ledger.names().next().is_some());
             let next_save = inner.save_at.filter(|_| inner.is_unsaved);
             [inner.ledger.wake_at(clock::now()), next_look, next_save].into_iter().flatten().min()
         };

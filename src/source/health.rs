@@ -60,7 +60,6 @@ async fn etcd(settings: &EtcdSettings) -> Answer {
         return unanswered(failure.problem);
     }
     let mut asked = JoinSet::new();
-    // Dropped when the first has its answer.
     let (first_asks, first_is_done) = watch::channel(());
     let mut first_asks = Some(first_asks);
     for endpoint in members.endpoints() {
@@ -71,12 +70,15 @@ async fn etcd(settings: &EtcdSettings) -> Answer {
                 tokio::time::timeout(HEAD_START, first_is_done.changed()).await.ok();
             }
             let limited = tokio::time::timeout(MEMBER_LIMIT, member(&endpoint, &settings)).await;
-            limited.unwrap_or_else(|_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}")))
+            let late = |_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}"));
+            (limited.unwrap_or_else(late), is_asked_first)
         });
     }
     let mut worst = unanswered("there is no etcd endpoint".to_owned());
     while let Some(answer) = asked.join_next().await {
-        let answer = answer.unwrap_or_else(|error| unanswered(format!("the task that asks etcd failed: {error}")));
+        // If the first one fails, the others begin when this is dropped.
+        let (answer, _is_asked_first) =
+            answer.unwrap_or_else(|error| (unanswered(format!("the task that asks etcd failed: {error}")), None));
         if answer.result.is_ok() {
             return answer;
         }

@@ -73,7 +73,7 @@ impl NginxUsers {
     /// Returns whether nginx asks our address `asked` from there: whether the user of that socket is one of nginx's. `None` if that
     /// cannot be known: from another machine, or as long as an nginx was not seen.
     pub fn is_nginx(&self, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {
-        if !self.can_see || !asked.ip().is_loopback() {
+        if !self.can_see || !asked.ip().is_loopback() || self.known().places.is_empty() {
             return None;
         }
         let user = match user_of_asker(asker, asked) {

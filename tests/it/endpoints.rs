@@ -293,44 +293,84 @@ fn as_long_as_the_address_is_taken_changes_go_by_reload() {
     }
 }
 
+/// A resource with a file for each name, on an nginx that has not started.
+struct Fleet {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    port: u16,
+}
+
+impl Fleet {
+    fn new() -> Fleet {
+        let (nginx, sandbox) = (Nginx::recent().build(), Sandbox::new());
+        sandbox.template(
+            "vhost.tera",
+            "upstream {{ item }} {\n    zone {{ item }} 256k;\n    {{ servers(prefix=\"/vhosts/\" ~ item) }}\n}\n\
+             server { listen 127.0.0.1:{{ getv(key=\"/port\") }}; server_name {{ item }}; \
+             location / { proxy_pass http://{{ item }}; } }\n",
+        );
+        let dest = nginx.http_file("{{ item }}.conf");
+        let resource = table("vhost.tera", dest.display()).keys(&["/port", "/vhosts"]).set("for_each", "/vhosts/*/");
+        sandbox.resource("vhost", &resource.driving(&nginx));
+        Fleet { nginx, sandbox, port: free_port() }
+    }
+
+    fn list(&self, names: &[&str]) {
+        let lines: String = names.iter().map(|name| format!("  {name}: {{x: 127.0.0.1:81}}\n")).collect();
+        self.sandbox.set_store(&format!("port: {}\nvhosts:\n{lines}", self.port));
+    }
+
+    fn agent(&self) -> Daemon {
+        let listen = format!("127.8.{}.{}:{}", self.port >> 8, self.port & 255, self.port);
+        self.sandbox.start(&["--watch", "--endpoints-listen", &listen])
+    }
+
+    /// Waits until these names and no others have lines on disk.
+    #[track_caller]
+    fn wait_lines(&self, names: &[char]) {
+        wait_until("the lines", DEADLINE, || self.lines() == names.iter().copied().collect());
+    }
+
+    fn lines(&self) -> std::collections::BTreeSet<char> {
+        let names = std::fs::read_dir(self.nginx.http_file("")).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".peers"));
+        names.filter_map(|name| name.chars().nth(1)).collect()
+    }
+}
+
 #[test]
 fn names_of_a_file_that_goes_away_go_with_it() {
-    let mut nginx = Nginx::recent().build();
-    let sandbox = Sandbox::new();
-    sandbox.template(
-        "vhost.tera",
-        "upstream {{ item }} {\n    zone {{ item }} 256k;\n    {{ servers(prefix=\"/vhosts/\" ~ item) }}\n}\n\
-         server { listen 127.0.0.1:{{ getv(key=\"/port\") }}; server_name {{ item }}; \
-         location / { proxy_pass http://{{ item }}; } }\n",
-    );
-    let dest = nginx.http_file("{{ item }}.conf");
-    let resource = table("vhost.tera", dest.display()).keys(&["/port", "/vhosts"]).set("for_each", "/vhosts/*/");
-    sandbox.resource("vhost", &resource.driving(&nginx));
-    let port = free_port();
-    let list = |names: &[&str]| {
-        let lines: String = names.iter().map(|name| format!("  {name}: {{x: 127.0.0.1:81}}\n")).collect();
-        sandbox.set_store(&format!("port: {port}\nvhosts:\n{lines}"));
-    };
-    let listen = format!("127.8.{}.{}:{port}", port >> 8, port & 255);
-    list(&["a", "b"]);
-    nginx.start();
-    let _agent = sandbox.start(&["--watch", "--endpoints-listen", &listen]);
-    let folder = nginx.http_file("");
-    let lines = || {
-        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
-        let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".peers"));
-        names.filter_map(|name| name.chars().nth(1)).collect::<std::collections::BTreeSet<char>>()
-    };
-    wait_until("the lines of both", DEADLINE, || lines() == ['a', 'b'].into());
-    list(&["a"]);
-    wait_until("the lines of one", DEADLINE, || lines() == ['a'].into());
+    let mut fleet = Fleet::new();
+    fleet.list(&["a", "b"]);
+    fleet.nginx.start();
+    let _agent = fleet.agent();
+    fleet.wait_lines(&['a', 'b']);
+    fleet.list(&["a"]);
+    fleet.wait_lines(&['a']);
     // The resource goes away, and its file with it.
-    std::fs::remove_file(sandbox.path("etc/conf.d/vhost.toml")).unwrap();
-    sandbox.wait_log("the resource is gone from conf.d");
-    assert_eq!(lines(), ['a'].into());
-    std::fs::remove_file(nginx.http_file("a.conf")).unwrap();
-    nginx.stop();
-    wait_until("no lines", DEADLINE, || lines().is_empty());
+    std::fs::remove_file(fleet.sandbox.path("etc/conf.d/vhost.toml")).unwrap();
+    fleet.sandbox.wait_log("the resource is gone from conf.d");
+    assert_eq!(fleet.lines(), ['a'].into());
+    std::fs::remove_file(fleet.nginx.http_file("a.conf")).unwrap();
+    fleet.nginx.stop();
+    fleet.wait_lines(&[]);
+}
+
+#[test]
+fn a_refused_removal_keeps_its_names_and_no_others() {
+    let mut fleet = Fleet::new();
+    fleet.list(&["a", "b", "c"]);
+    fleet.nginx.start();
+    let _agent = fleet.agent();
+    fleet.wait_lines(&['a', 'b', 'c']);
+    // nginx needs b.
+    let user = format!("server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://b; }} }}\n", free_port());
+    std::fs::write(fleet.nginx.http_file("user.conf"), user).unwrap();
+    fleet.list(&["c"]);
+    fleet.wait_lines(&['b', 'c']);
+    let has = |name: &str| fleet.nginx.http_file(name).exists();
+    assert!(!has("a.conf") && has("b.conf") && has("c.conf"), "{}", fleet.sandbox.log());
+    fleet.sandbox.wait_log("host not found in upstream");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Transaction {
             if self.files[position].action == FileAction::Remove {
                 continue;
             }
-            if !(refused.is_empty() || self.patience.is_left()) {
+            if !(refused.is_empty() || self.patience.is_left(context.exclusion.is_awaited())) {
                 refused.push((position, StepFailure::undecided()));
                 continue;
             }
@@ -70,7 +70,7 @@ impl Transaction {
             return FutureCheck::Refused(refused);
         }
         let mut search = Search::start(staged, |file| self.files[file].existed, self.blame(refused.clone()));
-        while let Some(trial) = search.next_trial().filter(|_| self.patience.is_left()) {
+        while let Some(trial) = search.next_trial().filter(|_| self.patience.is_left(context.exclusion.is_awaited())) {
             search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {
                 FutureCheck::Passed => Ok(()),
                 FutureCheck::Unavailable => return FutureCheck::Unavailable,

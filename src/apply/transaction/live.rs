@@ -48,7 +48,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     if let Some(refused) = refused {
         let mut search = Search::start(0..changed.len(), |_| false, blame(&changed, refused));
         let mut patience = Patience::new(Arc::clone(&trials.change_waits));
-        while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
+        while let Some(trial) = search.next_trial().filter(|_| patience.is_left(context.exclusion.is_awaited())) {
             if trial.is_empty() {
                 search.answer(trials.as_it_was().await);
                 continue;

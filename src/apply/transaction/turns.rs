@@ -20,7 +20,7 @@ use super::{Request, attempt};
 const MIN_TRIALS: usize = 16;
 /// Time for a search that goes on beyond that while nobody waits for its end: what it does not come to is left to the next pass.
 const SEARCH_TIME: Duration = Duration::from_secs(10);
-/// Checks that a search may take in any case while a change waits for its end.
+/// Checks that a search may take in any case while a change, or the group of another resource, waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
 /// How many files that no check has reached are tried together at first; each is written to disk before it is tried.
 pub(super) const FIRST_PORTION: usize = 256;
@@ -53,11 +53,11 @@ impl Patience {
         clock::since(self.started)
     }
 
-    /// Counts one more check. Returns whether there may be one.
-    pub(super) fn is_left(&mut self) -> bool {
+    /// Counts one more check. Returns whether there may be one. `is_awaited`: other groups wait for this one.
+    pub(super) fn is_left(&mut self, is_awaited: bool) -> bool {
         self.trials += 1;
         let since = *self.since.get_or_insert_with(clock::now);
-        match self.change_waits.load(Ordering::Relaxed) {
+        match is_awaited || self.change_waits.load(Ordering::Relaxed) {
             true => self.trials <= MIN_TRIALS_BEFORE_CHANGE,
             false => self.trials <= MIN_TRIALS || clock::since(since) < SEARCH_TIME,
         }
@@ -309,14 +309,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_ends_soon_when_a_change_waits() {
+    fn a_search_ends_soon_when_a_change_or_another_group_waits() {
         let change_waits = Arc::new(AtomicBool::new(false));
         let mut patience = Patience::new(Arc::clone(&change_waits));
-        assert!((0..MIN_TRIALS).all(|_| patience.is_left()));
+        assert!((0..MIN_TRIALS).all(|_| patience.is_left(false)));
         change_waits.store(true, Ordering::Relaxed);
-        assert!(!patience.is_left());
-        let mut patience = Patience::new(change_waits);
-        assert_eq!((0..MIN_TRIALS).filter(|_| patience.is_left()).count(), MIN_TRIALS_BEFORE_CHANGE);
+        assert!(!patience.is_left(false));
+        for (waits, is_awaited) in [(true, false), (false, true)] {
+            let mut patience = Patience::new(Arc::new(AtomicBool::new(waits)));
+            assert_eq!((0..MIN_TRIALS).filter(|_| patience.is_left(is_awaited)).count(), MIN_TRIALS_BEFORE_CHANGE);
+        }
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl FolderTexts {
     /// Forgets the hidden folders that were not read: nobody who wants no hidden file misses a repository's own, for example.
     pub fn forget_hidden(&mut self) {
         let root = std::mem::take(&mut self.root);
-        self.unread.retain(|folder, _| !is_hidden(&folder.strip_prefix(&root).unwrap_or(folder).to_string_lossy()));
+        let below = |folder: &Path| folder.strip_prefix(&root).unwrap_or(folder).to_string_lossy().into_owned();
+        self.unread.retain(|folder, _| !is_hidden(&format!("{}/", below(folder))));
         self.root = root;
     }
 

@@ -100,8 +100,9 @@ impl OldWorkers {
         self.drains.taken(has_taken, now);
     }
 
-    /// Reports which changes have drained, and spreads further reloads while old workers pile up.
-    pub(super) fn look(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) {
+    /// Reports which changes have drained, and spreads further reloads while old workers pile up. Returns whether it was time to look at
+    /// the masters too.
+    pub(super) fn look(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) -> bool {
         for drained in self.reloads.look(now, nginx_process::is_alive) {
             // Workers that were leaving before any reload of ours belong to no known change.
             if !drained.resources.is_empty() {
@@ -113,7 +114,7 @@ impl OldWorkers {
         let leaving_since: BTreeMap<i32, u64> =
             self.reloads.leaving_since().map(|(process, at)| (process.pid, since(at))).collect();
         let (leaving, serving) = (leaving_since.len(), self.reloads.serving());
-        self.look_at_masters(desk, context, board, now);
+        let has_looked = self.look_at_masters(desk, context, board, now);
         let counted = self.masters.workers().unwrap_or(serving);
         board.with(|board| board.set_workers(leaving_since, counted));
         let load = governor::load(leaving, serving);
@@ -124,6 +125,7 @@ impl OldWorkers {
         if let Some(receipts) = &mut desk.receipts {
             receipts.look(&self.reloads, &self.drains);
         }
+        has_looked
     }
 
     /// Returns where the nginx are whose endpoints may go by DNS; none if that is not known of one of these groups.
@@ -167,11 +169,11 @@ impl OldWorkers {
         self.connections.look(&workers, &addresses)
     }
 
-    /// Reports a master that has gone, and one that is back.
-    fn look_at_masters(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) {
+    /// Reports a master that has gone, and one that is back. Returns whether it was time to look.
+    fn look_at_masters(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) -> bool {
         let groups = desk.catalog().groups.iter().map(|group| group.id.as_str());
         let places = || context.nginx_places(groups);
-        let Some(news) = self.masters.look(places, now, apply::workers_of) else { return };
+        let Some(news) = self.masters.look(places, now, apply::workers_of) else { return false };
         for news in news {
             match news {
                 MasterNews::Absent(place) => events::nginx_absent(&place),
@@ -194,6 +196,7 @@ impl OldWorkers {
         });
         let seen = seen.collect();
         board.with(|board| board.set_nginx(seen, clock::unix_seconds()));
+        true
     }
 
     /// Returns whether the nginx that a group drives ran at the last look; of a group whose nginx is never looked at, whether all did.

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::support::https::{Client, Protocol};
+use super::support::https::{Answer, Client, Problem, Protocol};
 
 /// Clients of each kind, and the pause of each between two requests.
 const CLIENTS: usize = 4;
@@ -139,12 +140,7 @@ impl Load {
     async fn ask(&self, client: &Client) {
         let stats = self.stats();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let mut answer = client.get(Protocol::Http2, self.targets.https, "/").await;
-        if answer.as_ref().is_err_and(|error| should_retry(&**error)) {
-            stats.https_again.fetch_add(1, Ordering::Relaxed);
-            answer = client.get(Protocol::Http2, self.targets.https, "/").await;
-        }
-        match answer {
+        match self.get(client, &stats).await {
             Ok(answer) if answer.status == 200 && answer.body.contains("bazinga") => {
                 self.answered(&stats, &stats.https_answered);
             }
@@ -153,6 +149,18 @@ impl Load {
             Err(error) => stats.lose(&stats.https_lost, format!("HTTPS: {error:?}")),
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Asks once more if the worker that took the connection leaves and has not taken the request up.
+    async fn get(&self, client: &Client, stats: &Stats) -> Result<Answer, Problem> {
+        let mut connection = timeout(PATIENCE, client.open(Protocol::Http2, self.targets.https)).await??;
+        match timeout(PATIENCE, connection.send(Method::GET, "/")).await? {
+            Err(problem) if connection.was_declined(&problem).await => {
+                stats.https_again.fetch_add(1, Ordering::Relaxed);
+                client.get(Protocol::Http2, self.targets.https, "/").await
+            }
+            answer => answer,
+        }
     }
 
     /// One short TCP conversation.
@@ -191,12 +199,6 @@ async fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut answer = [0; MESSAGE.len()];
     stream.read_exact(&mut answer).await?;
     if answer == *MESSAGE { Ok(()) } else { Err(std::io::Error::other("other bytes came back")) }
-}
-
-/// A worker that leaves says GOAWAY without an error to a client whose request it has not taken up. hyper reports that in words only.
-fn should_retry(error: &(dyn std::error::Error + 'static)) -> bool {
-    let words = format!("{error:?}");
-    words.contains("GoAway") && words.contains("NO_ERROR")
 }
 
 fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -282,3 +282,27 @@ fn nano_container_ends_idle_connections_and_exits_cleanly() {
     });
     assert_eq!(exit.and_then(|exit| exit.code()), Some(0), "{}", nano.log());
 }
+
+/// The load of the cluster test counts a request as lost unless the server declined it.
+#[test]
+fn a_request_on_a_closed_connection_is_declined_only_if_the_server_said_so() {
+    for (signal, is_declined) in [(Signal::SIGTERM, true), (Signal::SIGKILL, false)] {
+        let nano = Backend::start("nano-container", &["--grace-seconds", "60"]);
+        let declined = runtime().block_on(async {
+            let mut connection = Client::trusting_anybody().open(Protocol::Http2, nano.address).await.unwrap();
+            connection.send(Method::GET, "/").await.unwrap();
+            nano.daemon.signal(signal);
+            // Answered for as long as the server has not heard of the signal.
+            let problem = tokio::time::timeout(DEADLINE, async {
+                loop {
+                    if let Err(problem) = connection.send(Method::GET, "/").await {
+                        return problem;
+                    }
+                }
+            });
+            let problem = problem.await.unwrap();
+            connection.was_declined(&problem).await
+        });
+        assert_eq!(declined, is_declined, "{signal}: {}", nano.log());
+    }
+}

@@ -1,6 +1,7 @@
 //! An HTTPS client that offers HTTP/2 or HTTP/1.1 by ALPN, as configured.
 //! Never reuses a connection unasked: each request shows which server a new connection reaches.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -93,26 +95,26 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         let stream = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await?;
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-        let sender = match (protocol, agreed.as_deref()) {
+        let (sender, end) = match (protocol, agreed.as_deref()) {
             (Protocol::Http2, Some(b"h2")) => {
                 let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-                tokio::spawn(connection);
-                Sender::Http2(sender)
+                (Sender::Http2(sender), tokio::spawn(connection))
             }
             (Protocol::Http1, Some(b"http/1.1") | None) => {
                 let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-                tokio::spawn(connection);
-                Sender::Http1(sender)
+                (Sender::Http1(sender), tokio::spawn(connection))
             }
             (_, agreed) => return Err(format!("wanted {protocol:?}, the server agreed on {agreed:?}").into()),
         };
-        Ok(Connection { sender, host: self.name.to_str().into_owned() })
+        Ok(Connection { sender, end, host: self.name.to_str().into_owned() })
     }
 }
 
 /// An open connection.
 pub struct Connection {
     sender: Sender,
+    /// How the connection ended: Ok if the server closed it in good order.
+    end: JoinHandle<hyper::Result<()>>,
     host: String,
 }
 
@@ -137,6 +139,21 @@ impl Connection {
         let (head, body) = response.into_parts();
         let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
         Ok(Answer { version: head.version, status: head.status, headers: head.headers, body })
+    }
+
+    /// Reports whether `problem`, with which a request on it failed, is that the server had said GOAWAY without an error before it took the
+    /// request up. Every HTTP/2 client then sends the request again by itself (RFC 9113, section 6.8).
+    pub async fn was_declined(self, problem: &Problem) -> bool {
+        let Some(problem) = problem.downcast_ref::<hyper::Error>() else { return false };
+        // The GOAWAY came before the request left: hyper says that it was not sent, and why, at the end of the connection.
+        if problem.is_canceled() {
+            return matches!(tokio::time::timeout(ANSWER_DEADLINE, self.end).await, Ok(Ok(Ok(()))));
+        }
+        // It came after the request, with the number of an earlier one.
+        let cause = problem.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+        cause.is_some_and(|cause| {
+            cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+        })
     }
 }
 

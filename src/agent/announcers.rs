@@ -21,7 +21,7 @@ const MAX_ANNOUNCERS: usize = 64;
 /// Largest answer that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Where announcers may have their sockets.
+/// The folders in which announcers may have their sockets.
 #[derive(Clone, Debug, Default)]
 pub struct AnnouncerPlaces {
     /// In these folders.

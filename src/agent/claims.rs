@@ -17,6 +17,17 @@ impl Claims {
         Claims(Mutex::new(fixed.map(|resource| (resource.dest.clone(), resource.id.clone())).collect()))
     }
 
+    /// Returns the path if a resource may claim it.
+    ///
+    /// # Errors
+    /// A different resource has it: the text names that.
+    pub fn free_for(&self, resource: &str, dest: PathBuf) -> Result<PathBuf, String> {
+        match self.lock().get(&dest) {
+            Some(owner) if *owner.resource != *resource => Err(taken(&dest, owner)),
+            _ => Ok(dest),
+        }
+    }
+
     /// Gives up what a resource still has of `before`, then claims each file of `wanted` for it; the outcomes come in the same order.
     /// Also returns all claimed files in `folder`.
     pub fn exchange<'a>(
@@ -36,7 +47,7 @@ impl Claims {
         let mut outcomes = Vec::new();
         for (id, dest) in wanted {
             outcomes.push(dest.and_then(|dest| match owners.get(&dest) {
-                Some(owner) => Err(format!("`{owner}` writes `{}`", dest.display())),
+                Some(owner) => Err(taken(&dest, owner)),
                 None => {
                     owners.insert(dest.clone(), id);
                     Ok(dest)
@@ -50,6 +61,10 @@ impl Claims {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, InstanceId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn taken(dest: &Path, owner: &InstanceId) -> String {
+    format!("`{owner}` writes `{}`", dest.display())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub enum Users {
     AllWorkers,
 }
 
-/// What to look for.
+/// The connections to look for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sought {
     /// Addresses of removed backends.

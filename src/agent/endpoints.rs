@@ -28,7 +28,7 @@ use crate::world::{fs, random, refuge};
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
 const FIRST_VERSION: Version = Version([1, 27, 3]);
 
-/// What a process may do about questions.
+/// The way in which a process handles questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerPlan {
     /// Answer them at these addresses, if a resource needs it.
@@ -44,7 +44,7 @@ pub enum AnswerPlan {
     Leave(&'static str),
 }
 
-/// How changes of backends reach nginx in this process.
+/// The ways in which changes of backends reach nginx in this process.
 pub struct Endpoints {
     plan: AnswerPlan,
     facts: Option<Arc<dyn Facts>>,

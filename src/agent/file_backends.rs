@@ -21,7 +21,7 @@ pub struct FileBackends {
     has_other_changes: bool,
 }
 
-/// What a change of one file did to its backends.
+/// The effect of a change of one file on its backends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FileChange {
     /// For people, if the template asked for backends.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::event::Event;
 use crate::model::range::{KeyRanges, WantedKeys};
-use crate::model::receipt::{self, AgentStanding, StoredReceipt};
+use crate::model::receipt::{self, AgentProgress, StoredReceipt};
 use crate::model::status::{AgentLine, FleetReading, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::model::text;
@@ -15,7 +15,7 @@ use crate::world::clock;
 use super::catalog::StoreUse;
 use super::stores::Stores;
 
-/// How long what was read is shown before it is read again.
+/// Time for which a reading is shown before the next.
 const LASTS: Duration = Duration::from_secs(5);
 /// Time limit for reading them for the status.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ fn line(stored: &StoredReceipt) -> AgentLine {
     let (lagging, problem) = match standing {
         None => (Vec::new(), lagging.first().map(|problem| short(problem))),
         // What is only draining is live.
-        Some(AgentStanding::Draining) => (Vec::new(), None),
+        Some(AgentProgress::Draining) => (Vec::new(), None),
         Some(_) => (lagging, None),
     };
     AgentLine {

@@ -21,11 +21,11 @@ use crate::world::{clock, terminal};
 
 use super::catalog::{Catalog, Confdirs};
 use super::catalog_reader::CatalogReader;
-use super::news::NewsBoard;
+use super::news::LastHeard;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
-use super::reporting::{self, Manager, PagesPlan, PagesSettings};
+use super::reporting::{self, PagesPlan, PagesSettings, ServiceManager};
 use super::run::{Agent, Outlook, log_problems, recover};
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
@@ -105,7 +105,7 @@ struct FollowLoop {
     signals: Signals,
     on_terminal: bool,
     command: Supervisor,
-    manager: Manager,
+    manager: ServiceManager,
     receipt_key: Option<ReceiptKey>,
     /// The writing of endpoints to disk.
     saving: Option<tokio::task::JoinHandle<()>>,
@@ -124,7 +124,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
         store: plan.store.clone(),
         keeps_receipt: plan.receipt.is_some(),
         facts: Arc::clone(&plan.facts),
-        news: NewsBoard::default(),
+        news: LastHeard::default(),
     };
     let news = pages.news.clone();
     let _pages = reporting::serve(pages, asker);
@@ -150,7 +150,7 @@ impl FollowLoop {
         plan: FollowPlan,
         reader: CatalogReader,
         catalog: Catalog,
-        (questions, news): (mpsc::Receiver<KeyQuestion>, NewsBoard),
+        (questions, news): (mpsc::Receiver<KeyQuestion>, LastHeard),
     ) -> FollowLoop {
         let FollowPlan { outlook, store, follow, receipt, command, signals, .. } = plan;
         log_problems(&catalog);
@@ -187,7 +187,7 @@ impl FollowLoop {
             signals,
             on_terminal: terminal::reads_from_terminal(),
             command,
-            manager: Manager::new(),
+            manager: ServiceManager::new(),
             receipt_key,
             saving: None,
             asked: None,
@@ -348,7 +348,7 @@ impl FollowLoop {
     async fn stop(mut self, stopped: Stopped, signal: Option<Signal>, timeout: Duration) -> Stopped {
         self.agent.outlook.board.with(|board| board.stopping = true);
         self.manager.turn(&self.agent.outlook.board, &self.agent.outlook.terms.context, false);
-        self.drain(timeout).await;
+        self.wait_for_applying(timeout).await;
         let ended = match signal {
             Some(signal) => self.command.stop(signal).await,
             None => None,
@@ -364,7 +364,7 @@ impl FollowLoop {
     }
 
     /// Waits until no pass is applying any more, but not for passes that only render.
-    async fn drain(&mut self, timeout: Duration) {
+    async fn wait_for_applying(&mut self, timeout: Duration) {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);
         while self.agent.outlook.terms.is_applying() {
             match tokio::time::timeout_at(deadline, self.agent.crew.next()).await {

@@ -19,7 +19,7 @@ pub enum Load {
     /// This many times the least interval. A change that removes a server does not wait for it.
     Stretched(u32),
     /// No reloads until old workers have ended.
-    Hold,
+    Paused,
 }
 
 impl Load {
@@ -28,7 +28,7 @@ impl Load {
         match self {
             Load::Usual => Some(1),
             Load::Stretched(stretch) => Some(stretch),
-            Load::Hold => None,
+            Load::Paused => None,
         }
     }
 }
@@ -36,7 +36,7 @@ impl Load {
 /// Returns the load for this many leaving workers beside `serving` ones.
 pub fn load(leaving: usize, serving: usize) -> Load {
     if leaving >= MAX_LEAVING {
-        return Load::Hold;
+        return Load::Paused;
     }
     let mut stretch = 1;
     let mut limit = FREE_GENERATIONS * serving.max(1);
@@ -61,7 +61,7 @@ mod tests {
             (17, 2, Load::Stretched(4)),
             (500, 2, Load::Stretched(16)),
             (60, 16, Load::Usual),
-            (512, 200, Load::Hold),
+            (512, 200, Load::Paused),
         ] {
             assert_eq!(load(leaving, serving), expected, "{leaving} {serving}");
         }

@@ -1,13 +1,9 @@
 //! When the log speaks of a store that cannot be followed: at once, at each new problem, and then less and less often. Pure.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::model::reminders::Reminders;
 use crate::status::fields::time_text;
-
-/// Pause before the first repetition; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(64 * 60);
 
 /// The loss of a store.
 #[derive(Debug)]
@@ -18,21 +14,17 @@ pub(super) struct StoreLoss {
     since_unix: u64,
     /// The problem that was logged last.
     problem: Option<String>,
-    /// Time of the next repetition, and the pause before it.
-    next: (Instant, Duration),
+    reminders: Reminders,
 }
 
 impl StoreLoss {
     pub(super) fn begin(now: Instant, unix_seconds: u64) -> StoreLoss {
-        StoreLoss { since: now, since_unix: unix_seconds, problem: None, next: (now + FIRST_PAUSE, FIRST_PAUSE) }
+        StoreLoss { since: now, since_unix: unix_seconds, problem: None, reminders: Reminders::after(now) }
     }
 
     /// Returns what to say of a failed attempt beside its problem: nothing, or since when it goes on; `None` if it has been said.
     pub(super) fn says(&mut self, problem: &str, now: Instant) -> Option<String> {
-        let (at, pause) = self.next;
-        if at <= now {
-            let pause = (pause * 2).min(LONGEST_PAUSE);
-            self.next = (now + pause, pause);
+        if self.reminders.take_due(now) {
             self.problem = Some(problem.to_owned());
             return Some(format!(" since {}", time_text(self.since_unix)));
         }
@@ -44,6 +36,8 @@ impl StoreLoss {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -8,14 +8,14 @@ use crate::model::nginx::NginxPlace;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was seen of the masters.
+/// The last look at the masters.
 #[derive(Debug, Default)]
 pub(super) struct Masters {
     seen: Vec<SeenMaster>,
     next_look: Option<Instant>,
 }
 
-/// What was seen of one master.
+/// The last look at one master.
 #[derive(Debug)]
 struct SeenMaster {
     place: NginxPlace,

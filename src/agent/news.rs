@@ -12,7 +12,7 @@ use crate::world::clock;
 
 /// The running sources and the receipt, as the status sees them.
 #[derive(Clone, Default)]
-pub(super) struct NewsBoard(Arc<Mutex<ShownNews>>);
+pub(super) struct LastHeard(Arc<Mutex<ShownNews>>);
 
 #[derive(Default)]
 struct ShownNews {
@@ -21,7 +21,7 @@ struct ShownNews {
     receipt: Option<watch::Receiver<Option<KeptLease>>>,
 }
 
-impl NewsBoard {
+impl LastHeard {
     /// Shows these sources from now on.
     pub(super) fn show_stores(&self, stores: Vec<(Option<String>, watch::Receiver<SourceNews>)>) {
         self.with(|watched| watched.stores = stores);

@@ -125,7 +125,7 @@ impl Pass {
     fn has_something_to_apply(&self) -> bool {
         let is_held = || self.resources.iter().any(|in_hand| !in_hand.state.held(&in_hand.member.resource).is_empty());
         let holds = || self.terms.apply() && !self.group.is_lone() && is_held();
-        !self.work.rendered.is_empty() || !self.work.fleets.is_empty() || holds()
+        !self.work.rendered.is_empty() || !self.work.instance_files.is_empty() || holds()
     }
 
     /// Returns the content that a lone resource has to write; from now on the pass counts as applying.
@@ -144,11 +144,12 @@ impl Pass {
         }
         self.applying = Some(Applying::begin(&self.terms));
         let names = self.work.rendered.iter().map(|rendered| rendered.resource.name());
-        self.tried = names.chain(self.work.fleets.iter().map(|fleet| fleet.resource.name())).cloned().collect();
+        self.tried =
+            names.chain(self.work.instance_files.iter().map(|of_one| of_one.resource.name())).cloned().collect();
         let request = Request {
             group: Arc::clone(&self.group),
             rendered: std::mem::take(&mut self.work.rendered),
-            fleets: std::mem::take(&mut self.work.fleets),
+            instance_files: std::mem::take(&mut self.work.instance_files),
             dropped,
             revision: self.revision,
             change_waits: Arc::clone(&self.change_waits),

@@ -89,7 +89,7 @@ struct UntakenChange {
     leaves_workers: bool,
 }
 
-/// What an applied change removed, and what shows that it is no longer in use. The end of the old workers always does.
+/// The removals of an applied change, and the evidence that they are no longer in use. The end of the old workers always is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalKind {
     /// Anything: only the end of the old workers shows it.

@@ -27,13 +27,13 @@ use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
 use super::announcers::{self, AnnouncerPlaces};
-use super::news::NewsBoard;
+use super::news::LastHeard;
 use super::questions::KeyAsker;
 use super::surroundings::Surroundings;
 
 /// Least time between two requests to a store: probes must not become its load.
 const HEALTH_LASTS: Duration = Duration::from_secs(1);
-/// How long a status is served again before a new one is made: many readers must not become a load.
+/// Time for which a status is served again before a new one is made: many readers must not become a load.
 const STATUS_LASTS: Duration = Duration::from_millis(500);
 /// Pause between two looks for changes, while somebody reads a stream of them.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
@@ -50,7 +50,7 @@ impl Drop for Pages {
     }
 }
 
-/// Where the pages are served, and how the agent introduces itself on them.
+/// The addresses of the pages, and how the agent introduces itself on them.
 #[derive(Default)]
 pub struct PagesSettings {
     /// Where to serve them.
@@ -63,7 +63,7 @@ pub struct PagesSettings {
     pub announcers: AnnouncerPlaces,
 }
 
-/// What the pages are made from.
+/// The sources of the pages.
 pub struct PagesPlan {
     /// Where they are served.
     pub settings: PagesSettings,
@@ -78,7 +78,7 @@ pub struct PagesPlan {
     /// Facts that templates can query: which version an nginx has.
     pub facts: Arc<dyn Facts>,
     /// What the sources hear.
-    pub(super) news: NewsBoard,
+    pub(super) news: LastHeard,
 }
 
 /// Serves the status pages.
@@ -90,15 +90,15 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
-    let desk = Arc::new(Mutex::new(StatusDesk { surroundings, silent_since: BTreeMap::new(), snapshot: None }));
-    let reporter = Arc::new(Reporter { board, context, health, hosts, announcers, asker, desk });
+    let maker = Arc::new(Mutex::new(StatusMaker { surroundings, silent_since: BTreeMap::new(), snapshot: None }));
+    let server = Arc::new(PageServer { board, context, health, hosts, announcers, asker, maker });
     let (changes, readers) = watch::channel(0);
-    let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
+    let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&server), changes)).abort_handle()];
     for listener in listeners {
-        let reporter = Arc::clone(&reporter);
+        let server = Arc::clone(&server);
         let page = move |request: PageRequest| {
-            let reporter = Arc::clone(&reporter);
-            async move { reporter.page(&request).await }
+            let server = Arc::clone(&server);
+            async move { server.page(&request).await }
         };
         tasks.push(tokio::spawn(http::serve(listener, page, readers.clone())).abort_handle());
     }
@@ -106,19 +106,19 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
 }
 
 /// Announces changes of the status while somebody waits for them. Without a reader it does nothing.
-async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) {
+async fn look_for_changes(server: Arc<PageServer>, changes: watch::Sender<u64>) {
     // Each listener has a receiver of its own.
     let listeners = changes.receiver_count();
     let (mut looks, mut last) = (0, None);
     loop {
         tokio::time::sleep(LOOK_PAUSE).await;
         // What nobody asks for any more need not be kept.
-        reporter.desk.lock().await.snapshot.take_if(|snapshot| snapshot.is_old());
+        server.maker.lock().await.snapshot.take_if(|snapshot| snapshot.is_old());
         if changes.receiver_count() <= listeners {
             last = None;
             continue;
         }
-        let (seen, has_changed) = reporter.look_again(last, looks % LOOKS_PER_QUESTION == 0).await;
+        let (seen, has_changed) = server.look_again(last, looks % LOOKS_PER_QUESTION == 0).await;
         if has_changed {
             changes.send_modify(|number| *number += 1);
         }
@@ -126,13 +126,13 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
     }
 }
 
-/// What a look for changes has seen.
+/// The state at the last look for changes.
 struct SeenStatus {
     copied: Copied,
     announced: u64,
 }
 
-/// What every view of the status is made from: the same for all who ask within a moment.
+/// One copy of the status: the same for all who ask within a moment.
 struct StatusSnapshot {
     at: Instant,
     copied: Copied,
@@ -160,8 +160,8 @@ impl StatusSnapshot {
     }
 }
 
-/// Where the status is made. Whoever has it is the only one: requests of clients that are gone must not pile up on the threads of passes.
-struct StatusDesk {
+/// Makes the status, for one at a time: requests of clients that are gone must not pile up on the threads of passes.
+struct StatusMaker {
     surroundings: Surroundings,
     /// Since when each announcer does not answer, by process.
     silent_since: BTreeMap<u32, UnixTime>,
@@ -170,17 +170,17 @@ struct StatusDesk {
 }
 
 /// Answers requests for pages.
-struct Reporter {
+struct PageServer {
     board: Shared,
     context: Arc<Context>,
     health: HealthCache,
     hosts: Vec<String>,
     announcers: AnnouncerPlaces,
     asker: KeyAsker,
-    desk: Arc<Mutex<StatusDesk>>,
+    maker: Arc<Mutex<StatusMaker>>,
 }
 
-impl Reporter {
+impl PageServer {
     async fn page(self: &Arc<Self>, request: &PageRequest) -> StatusPage {
         if let Some(refusal) = api::refuse_host(request, &self.hosts) {
             return refusal;
@@ -230,27 +230,27 @@ impl Reporter {
 
     /// Makes a page of the status as it is now or was a moment ago. Beside the loop, which it does not hold up.
     async fn view(self: &Arc<Self>, make: impl FnOnce(&StatusSnapshot) -> StatusPage + Send + 'static) -> StatusPage {
-        let mut desk = Arc::clone(&self.desk).lock_owned().await;
-        desk.snapshot.take_if(|snapshot| snapshot.is_old());
-        let answers = match &desk.snapshot {
+        let mut maker = Arc::clone(&self.maker).lock_owned().await;
+        maker.snapshot.take_if(|snapshot| snapshot.is_old());
+        let answers = match &maker.snapshot {
             Some(_) => Vec::new(),
             None => announcers::ask(self.announcers.clone()).await,
         };
-        let reporter = Arc::clone(self);
+        let server = Arc::clone(self);
         let making = tokio::task::spawn_blocking(move || {
-            let snapshot = desk.snapshot.take().unwrap_or_else(|| reporter.snapshot(&mut desk, answers));
-            make(desk.snapshot.insert(snapshot))
+            let snapshot = maker.snapshot.take().unwrap_or_else(|| server.snapshot(&mut maker, answers));
+            make(maker.snapshot.insert(snapshot))
         });
         making.await.unwrap_or_else(|_| api::not_made())
     }
 
-    fn snapshot(&self, desk: &mut StatusDesk, answers: Vec<AnnouncerAnswer>) -> StatusSnapshot {
+    fn snapshot(&self, maker: &mut StatusMaker, answers: Vec<AnnouncerAnswer>) -> StatusSnapshot {
         let (at, copied) = (clock::now(), self.copy());
         let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
         let announced = announced::read(answers);
-        desk.silent_since = announced::silent_since(&announced, &desk.silent_since, UnixTime(clock::unix_seconds()));
-        let silent_since = desk.silent_since.clone();
-        let looked_up = LookedUp { announced, silent_since, ..desk.surroundings.look(&places, &copied) };
+        maker.silent_since = announced::silent_since(&announced, &maker.silent_since, UnixTime(clock::unix_seconds()));
+        let silent_since = maker.silent_since.clone();
+        let looked_up = LookedUp { announced, silent_since, ..maker.surroundings.look(&places, &copied) };
         StatusSnapshot { at, copied, looked_up, json: OnceLock::new(), html: OnceLock::new() }
     }
 
@@ -258,15 +258,15 @@ impl Reporter {
     /// before it. If `asks`, the announcers of this machine are asked too.
     async fn look_again(self: &Arc<Self>, last: Option<SeenStatus>, asks: bool) -> (Option<SeenStatus>, bool) {
         let answers = if asks || last.is_none() { Some(announcers::ask(self.announcers.clone()).await) } else { None };
-        let mut desk = Arc::clone(&self.desk).lock_owned().await;
-        let reporter = Arc::clone(self);
+        let mut maker = Arc::clone(&self.maker).lock_owned().await;
+        let server = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
-            let copied = reporter.copy();
+            let copied = server.copy();
             let before = last.as_ref().map_or(0, |last| last.announced);
             let announced = answers.map_or(before, |answers| announced::fingerprint(&announced::read(answers)));
             let is_same = last.is_some_and(|last| before == announced && last.copied.shows_the_same(&copied));
             if !is_same {
-                desk.snapshot = None;
+                maker.snapshot = None;
             }
             (Some(SeenStatus { copied, announced }), !is_same)
         });
@@ -296,7 +296,7 @@ impl HealthCache {
 }
 
 /// The notices that the service manager has received from this process.
-pub struct Manager {
+pub struct ServiceManager {
     notifier: Notifier,
     /// Whether there is a service manager; without one, no notice is composed.
     is_listening: bool,
@@ -304,10 +304,10 @@ pub struct Manager {
     failure_logged: bool,
 }
 
-impl Manager {
+impl ServiceManager {
     /// Returns a manager that has received no notice yet.
-    pub fn new() -> Manager {
-        Manager {
+    pub fn new() -> ServiceManager {
+        ServiceManager {
             notifier: Notifier::new(systemd::watchdog_limit()),
             is_listening: systemd::is_listening(),
             failure_logged: false,
@@ -344,8 +344,8 @@ impl Manager {
     }
 }
 
-impl Default for Manager {
-    fn default() -> Manager {
-        Manager::new()
+impl Default for ServiceManager {
+    fn default() -> ServiceManager {
+        ServiceManager::new()
     }
 }

@@ -126,11 +126,12 @@ impl Agent {
     fn put_on_board(&self) {
         let catalog = self.desk.catalog();
         let groups = catalog.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
-        let further = catalog.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
+        let read = catalog.stores.iter().filter(|store| !store.wanted.all().is_empty());
+        let further = read.filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
         let is_unused = catalog.stores.iter().position(|store| !store.wanted.all().is_empty()).unwrap_or(0) > 0;
         self.outlook.board.with(|board| {
             board.record_load(groups, catalog.problems.iter().map(Problem::line).collect(), clock::unix_seconds());
-            board.store.retain_others(&further);
+            board.store.set_others(&further);
             board.store.set_unused(is_unused, clock::now());
         });
         self.put_ways_on_board();

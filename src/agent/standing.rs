@@ -17,6 +17,8 @@ pub struct Standing {
     /// Number of backends in the render that is not live yet.
     rendered: usize,
     held_since: Option<Instant>,
+    /// The same as the time of day, once that was asked for.
+    held_since_unix: Option<u64>,
     decision: Option<Decision>,
     /// Time of the next decision on a held loss.
     wake_at: Option<Instant>,
@@ -31,7 +33,8 @@ impl Standing {
             let age = Duration::from_secs(unix_seconds.saturating_sub(since));
             now.checked_sub(age.min(guard.max_drop_hold)).unwrap_or(now)
         });
-        Standing { live: saved.count, rendered: 0, held_since, decision: None, wake_at: None, saved }
+        let held_since_unix = saved.held_since_unix;
+        Standing { live: saved.count, rendered: 0, held_since, held_since_unix, decision: None, wake_at: None, saved }
     }
 
     /// Decides on a render, with a note if that is news. `has_file`: there is a live file that could stay.
@@ -46,7 +49,9 @@ impl Standing {
         let decision = resource.guard.decide(found, live, now);
         let before = self.decision.replace(decision);
         let is_news = before.map(|before| (before.verdict, before.loss)) != Some((decision.verdict, decision.loss));
-        self.held_since = decision.held_since;
+        if self.held_since != decision.held_since {
+            (self.held_since, self.held_since_unix) = (decision.held_since, None);
+        }
         self.wake_at = match decision.verdict {
             Verdict::Hold(until) => Some(until),
             _ => None,
@@ -68,7 +73,7 @@ impl Standing {
             return false;
         }
         self.live = Some(self.rendered);
-        self.held_since = None;
+        (self.held_since, self.held_since_unix) = (None, None);
         true
     }
 
@@ -83,18 +88,42 @@ impl Standing {
     }
 
     /// Returns the state to save for a restart, if it differs from the last saved one.
-    pub fn unsaved(&self, guard: &Guard, now: Instant, unix_seconds: u64) -> Option<LiveCount> {
-        let held_since_unix = match (self.held_since, self.saved.held_since_unix) {
-            (None, _) => None,
-            (Some(_), Some(since)) => Some(since),
-            (Some(since), None) => Some(unix_seconds.saturating_sub(now.duration_since(since).as_secs())),
-        };
-        let wanted = LiveCount { count: self.live, held_since_unix };
+    pub fn unsaved(&mut self, guard: &Guard, now: Instant, unix_seconds: u64) -> Option<LiveCount> {
+        let time_of_day = |since| unix_seconds.saturating_sub(now.duration_since(since).as_secs());
+        self.held_since_unix = self.held_since_unix.or(self.held_since.map(time_of_day));
+        let wanted = LiveCount { count: self.live, held_since_unix: self.held_since_unix };
         (guard.compares() && wanted != self.saved).then_some(wanted)
     }
 
     /// Records the saved state.
     pub fn saved(&mut self, saved: LiveCount) {
         self.saved = saved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::board::tests::resource;
+
+    #[test]
+    fn a_hold_has_a_start_of_its_own_although_the_last_one_was_not_forgotten() {
+        let guard = Guard { max_drop_percent: Some(30), ..Guard::default() };
+        let resource = Arc::new(Resource { guard: guard.clone(), ..(*resource("a.toml")).clone() });
+        let start = Instant::now();
+        let saved = LiveCount { count: Some(10), held_since_unix: None };
+        let mut standing = Standing::remembered(saved, &guard, start, 1000);
+        let mut after = |seconds: u64, backends: usize, is_saved: bool| {
+            let now = start + Duration::from_secs(seconds);
+            let found = RenderCount { calls_backends: true, keys: backends, backends, skipped: 0 };
+            standing.decide(&resource, found, true, now);
+            let unsaved = standing.unsaved(&guard, now, 1000 + seconds);
+            unsaved.iter().filter(|_| is_saved).for_each(|unsaved| standing.saved(*unsaved));
+            unsaved.map(|unsaved| unsaved.held_since_unix)
+        };
+        assert_eq!(after(5, 3, true), Some(Some(1005)));
+        assert_eq!(after(6, 3, true), None, "it is saved");
+        assert_eq!(after(7, 10, false), Some(None), "over, and that cannot be saved");
+        assert_eq!(after(8, 3, true), Some(Some(1008)));
     }
 }

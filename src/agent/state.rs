@@ -29,7 +29,7 @@ pub struct FileState {
     pub backends: FileBackends,
     /// Names in the last render whose endpoints nginx asks for.
     pub names: BTreeSet<EndpointName>,
-    /// What is known of the upstreams in it.
+    /// Facts about the upstreams in it.
     pub upstreams: KnownUpstreams,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,

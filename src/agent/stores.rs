@@ -14,7 +14,7 @@ use crate::world::clock;
 
 use super::catalog::StoreUse;
 use super::loss::StoreLoss;
-use super::news::NewsBoard;
+use super::news::LastHeard;
 
 /// Time after which a wait for the first snapshot is logged.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub struct Stores {
     standard: StoreSettings,
     follows: bool,
     running: Vec<Running>,
-    news: NewsBoard,
+    news: LastHeard,
 }
 
 struct Running {
@@ -80,11 +80,11 @@ impl Running {
 impl Stores {
     /// Returns a set without sources. `follows`: sources go on after the first snapshot.
     pub fn new(standard: StoreSettings, follows: bool) -> Stores {
-        Stores { standard, follows, running: Vec::new(), news: NewsBoard::default() }
+        Stores { standard, follows, running: Vec::new(), news: LastHeard::default() }
     }
 
     /// Shows there what its sources hear.
-    pub(super) fn with_news(self, news: NewsBoard) -> Stores {
+    pub(super) fn with_news(self, news: LastHeard) -> Stores {
         Stores { news, ..self }
     }
 

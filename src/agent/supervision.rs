@@ -17,7 +17,7 @@ pub enum SignalMeaning {
     Resync,
 }
 
-/// When a supervised command gets the same signal.
+/// The moment at which a supervised command gets the same signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOn {
     /// Not at all.

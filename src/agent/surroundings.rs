@@ -18,7 +18,7 @@ use crate::world::connections::ConnectionList;
 use crate::world::{clock, nginx_process};
 
 use super::fleet::FleetView;
-use super::news::NewsBoard;
+use super::news::LastHeard;
 
 /// Most addresses whose connections are counted: with more, the kernel's answer costs too much for a look.
 const MAX_COUNTED: usize = 2000;
@@ -31,7 +31,7 @@ pub(super) struct Surroundings {
     /// `None` if the agent keeps no receipt.
     fleet: Option<FleetView>,
     facts: Arc<dyn Facts>,
-    news: NewsBoard,
+    news: LastHeard,
     /// Start of each master, as it was found first: two clocks are asked for it, and it would move by a second now and then.
     starts: BTreeMap<Process, UnixTime>,
 }
@@ -59,13 +59,13 @@ impl Surroundings {
             connections: ConnectionList::default(),
             fleet,
             facts,
-            news: NewsBoard::default(),
+            news: LastHeard::default(),
             starts: BTreeMap::new(),
         }
     }
 
     /// Also shows what the sources hear.
-    pub(super) fn with_news(self, news: NewsBoard) -> Surroundings {
+    pub(super) fn with_news(self, news: LastHeard) -> Surroundings {
         Surroundings { news, ..self }
     }
 

@@ -105,7 +105,7 @@ impl Timing {
     /// Returns when the group is due under this load of nginx; `None` if nothing waits, or a pass runs.
     pub fn due_at(&self, load: Load) -> Option<Instant> {
         let load = if self.drives_nginx { load } else { Load::Usual };
-        if self.is_running || load == Load::Hold {
+        if self.is_running || load == Load::Paused {
             return None;
         }
         let change_due = self.pending.map(|pending| self.pending_due(pending, load));

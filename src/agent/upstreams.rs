@@ -7,7 +7,7 @@ use crate::model::endpoints::EndpointSet;
 use crate::model::problem::Problem;
 use crate::nginx::upstreams::{self, UpstreamBlock};
 
-/// What the upstreams of a file can do. A change of endpoints leaves the file as it is, so that it need not be read again.
+/// Abilities of the upstreams of a file. A change of endpoints leaves the file as it is, so that it need not be read again.
 #[derive(Debug, Default)]
 pub struct KnownUpstreams {
     /// Hash of the file that was read.

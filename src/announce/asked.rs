@@ -20,7 +20,7 @@ pub struct AnnouncerSocket {
     pub file: SocketFile,
 }
 
-/// Where the loop sends the status to.
+/// The receiver of the status.
 pub(super) type StatusReply = oneshot::Sender<AnnouncerStatus>;
 
 /// The socket while it is served; dropped, it is gone.

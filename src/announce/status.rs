@@ -29,7 +29,7 @@ pub struct CheckResult {
     pub problem: Option<String>,
 }
 
-/// What is known of a service beside its key in etcd.
+/// Facts about a service beside its key in etcd.
 #[derive(Clone, Debug)]
 pub struct ServiceFacts<'a> {
     /// Its key.
@@ -63,18 +63,18 @@ impl AskedAt {
     }
 }
 
-/// What is known of the announcer as a whole.
+/// Facts about the announcer as a whole.
 #[derive(Clone, Debug)]
 pub struct AnnouncerFacts<'a> {
     /// Its keys in etcd.
     pub registrar: &'a Registrar,
     /// Its phase.
     pub phase: Phase,
-    /// What it has remembered.
+    /// Its memory.
     pub notes: &'a AnnouncerNotes,
 }
 
-/// What the announcer remembers for its status.
+/// Memory of the announcer for its status.
 #[derive(Clone, Debug)]
 pub struct AnnouncerNotes {
     /// Start of its phase.

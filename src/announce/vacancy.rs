@@ -1,49 +1,45 @@
 //! When the log says that a folder has no services to announce: at once, for each new reason, and then less and less often. Pure.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Pause before the first repetition; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(64 * 60);
+use crate::model::reminders::Reminders;
 
 /// The reason why nothing is announced, if there is one.
 #[derive(Debug, Default)]
 pub struct Vacancy {
-    /// The reason, the time to say it, and the pause after that.
-    said: Option<(String, Instant, Duration)>,
+    /// The reason, and when it is said.
+    said: Option<(String, Reminders)>,
 }
 
 impl Vacancy {
     /// Records the reason as of now; `None` if there are services.
     pub fn set(&mut self, reason: Option<String>, now: Instant) {
-        let is_known = |(known, ..): &(String, Instant, Duration)| Some(known) == reason.as_ref();
-        if !self.said.as_ref().is_some_and(is_known) {
-            self.said = reason.map(|reason| (reason, now, FIRST_PAUSE));
+        if self.reason() != reason.as_deref() {
+            self.said = reason.map(|reason| (reason, Reminders::at_once(now)));
         }
     }
 
     /// Returns the reason.
     pub fn reason(&self) -> Option<&str> {
-        self.said.as_ref().map(|(reason, ..)| reason.as_str())
+        self.said.as_ref().map(|(reason, _)| reason.as_str())
     }
 
     /// Returns when there is something to say.
     pub fn due_at(&self) -> Option<Instant> {
-        self.said.as_ref().map(|(_, at, _)| *at)
+        self.said.as_ref().map(|(_, reminders)| reminders.next())
     }
 
     /// Returns what to say now, if it is time.
     pub fn take_due(&mut self, now: Instant) -> Option<&str> {
-        let (reason, at, pause) = self.said.as_mut().filter(|(_, at, _)| *at <= now)?;
-        *at = now + *pause;
-        *pause = (*pause * 2).min(LONGEST_PAUSE);
-        Some(reason)
+        let (reason, reminders) = self.said.as_mut()?;
+        reminders.take_due(now).then_some(reason)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

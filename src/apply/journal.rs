@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use crate::world::fs::entry::FileEntry;
 use crate::world::fs::{FileError, names_in, record};
 
 use super::{Context, failure};
@@ -66,13 +68,49 @@ impl Journal {
     }
 }
 
+/// A journal that a commit could not save: what it records is live, while the one on disk still calls it half done.
+#[derive(Debug)]
+pub struct UnsavedJournal {
+    /// Journal to save.
+    pub journal: Journal,
+    /// The transaction in the journal on disk. Whatever else it has there was written by somebody else since.
+    pub on_disk: Option<InFlight>,
+    /// Backups of the transaction: the next start needs them if the journal is never saved.
+    pub backups: Vec<FileEntry>,
+}
+
 /// Journals of a process without a state folder, by group id.
-pub type JournalsInMemory = HashMap<String, Journal>;
+type JournalsInMemory = HashMap<String, Journal>;
+
+/// The journals that a process has in memory.
+#[derive(Debug, Default)]
+pub struct KeptJournals {
+    memory: Mutex<JournalsInMemory>,
+    /// Those that could not be saved, by group id.
+    unsaved: Mutex<BTreeMap<String, UnsavedJournal>>,
+}
+
+impl KeptJournals {
+    /// Keeps a journal that could not be saved.
+    pub(super) fn keep_unsaved(&self, group_id: &str, journal: UnsavedJournal) {
+        if let Ok(mut unsaved) = self.unsaved.lock() {
+            unsaved.insert(group_id.to_owned(), journal);
+        }
+    }
+
+    fn take_unsaved(&self, group_id: &str) -> Option<UnsavedJournal> {
+        self.unsaved.lock().ok()?.remove(group_id)
+    }
+
+    fn unsaved(&self, group_id: &str) -> Option<Journal> {
+        Some(self.unsaved.lock().ok()?.get(group_id)?.journal.clone())
+    }
+}
 
 /// Returns a group's journal. A journal that cannot be parsed is moved away and counts as empty: everything is proven again.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let Some(folder) = &context.settings.state_folder else {
-        return Ok(peek(context, group_id).unwrap_or_default());
+        return Ok(saved(context, group_id).unwrap_or_default());
     };
     let path = path_of(folder, group_id);
     let problem = match record::read(&path) {
@@ -95,10 +133,15 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     Ok(Journal::default())
 }
 
-/// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is.
+/// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is; one that could not be saved counts
+/// before the one on disk.
 pub fn peek(context: &Context, group_id: &str) -> Option<Journal> {
+    context.journals.unsaved(group_id).or_else(|| saved(context, group_id))
+}
+
+fn saved(context: &Context, group_id: &str) -> Option<Journal> {
     let Some(folder) = &context.settings.state_folder else {
-        return context.memory.lock().ok()?.get(group_id).cloned();
+        return context.journals.memory.lock().ok()?.get(group_id).cloned();
     };
     let text = record::read(&path_of(folder, group_id)).ok()??;
     serde_json::from_str(&text).ok()
@@ -107,15 +150,14 @@ pub fn peek(context: &Context, group_id: &str) -> Option<Journal> {
 /// Returns the journals of all other groups, without those that cannot be read.
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     let Some(folder) = &context.settings.state_folder else {
-        let memory = context.memory.lock();
+        let memory = context.journals.memory.lock();
         let others = |memory: &JournalsInMemory| {
             memory.iter().filter(|(id, _)| *id != group_id).map(|(_, journal)| journal.clone()).collect()
         };
         return memory.map(|memory| others(&memory)).unwrap_or_default();
     };
     let ids = known_groups(folder).unwrap_or_default().into_iter().filter(|id| id != group_id);
-    let text = |id: String| record::read(&path_of(folder, &id)).ok().flatten();
-    ids.filter_map(text).filter_map(|text| serde_json::from_str(&text).ok()).collect()
+    ids.filter_map(|id| peek(context, &id)).collect()
 }
 
 /// Returns whether any group's journal knows a file.
@@ -127,7 +169,7 @@ pub fn knows_path(context: &Context, dest: &Path) -> bool {
 /// Replaces a group's journal, durably.
 pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), FileError> {
     let Some(folder) = &context.settings.state_folder else {
-        if let Ok(mut memory) = context.memory.lock() {
+        if let Ok(mut memory) = context.journals.memory.lock() {
             memory.insert(group_id.to_owned(), journal.clone());
         }
         return Ok(());
@@ -135,6 +177,33 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
     let path = path_of(folder, group_id);
     let text = serde_json::to_string_pretty(journal).unwrap_or_default();
     record::write(&path, &text)
+}
+
+/// Saves the journal that the last commit of the group could not save, if there is one, and removes the backups that were kept for it.
+/// The lock must be held.
+///
+/// # Errors
+/// It cannot be saved now either.
+pub(super) fn save_unsaved(context: &Context, group_id: &str) -> Result<(), FileError> {
+    let Some(mut unsaved) = context.journals.take_unsaved(group_id) else { return Ok(()) };
+    if let Some(found) = saved(context, group_id) {
+        // A different process has undone the transaction, or has had one of its own: its journal counts.
+        let is_others = match &unsaved.on_disk {
+            Some(in_flight) => found.in_flight.as_ref() != Some(in_flight),
+            None => found.in_flight.is_some() || found.files != unsaved.journal.files,
+        };
+        if is_others {
+            return Ok(());
+        }
+        unsaved.journal.refused = found.refused;
+    }
+    if let Err(error) = save(context, group_id, &unsaved.journal) {
+        context.journals.keep_unsaved(group_id, unsaved);
+        return Err(error);
+    }
+    let removed = unsaved.backups.iter().map(FileEntry::remove);
+    context.warn_in_next_report(removed.filter_map(|removed| Some(failure::describe(&removed.err()?))));
+    Ok(())
 }
 
 /// Returns whether these bytes of `dest` are known to have been installed after a passed check. A process without a state

@@ -258,7 +258,7 @@ fn after_commit(owed: Option<OwedReload>, done: Done) -> Next {
     Next::End(match (owed, done) {
         (Some(OwedReload { cause, nothing_runs }), _) => Outcome::ReloadOwed { cause, nothing_runs },
         (None, Ok(())) => Outcome::Applied,
-        // Live and verified, but not recorded: the next start proves it again.
+        // Live and verified, but not recorded: the next pass records it.
         (None, Err(cause)) => Outcome::ReloadOwed { cause, nothing_runs: false },
     })
 }

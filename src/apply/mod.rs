@@ -2,12 +2,12 @@
 //! none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
 //! `plan`, `machine`, `verify` and `isolate` decide, `transaction` acts, `journal` and `live_count` remember across
-//! restarts, `fleet` knows the files of a `for_each`, `lone` is the short way for resources without commands.
+//! restarts, `instance_files` knows the files of a `for_each`, `lone` is the short way for resources without commands.
 
 pub mod exclusion;
 mod failure;
-pub mod fleet;
 pub mod group;
+pub mod instance_files;
 pub mod isolate;
 pub mod journal;
 pub mod live_count;
@@ -52,11 +52,11 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// `[nginx]`; missing settings are read from nginx itself.
     pub nginx: NginxSettings,
-    /// What has to be done around each reload of nginx.
+    /// Work around each reload of nginx.
     pub around_reload: Option<Arc<dyn AroundReload>>,
 }
 
-/// What has to be done around each reload of an nginx, besides the files of the group.
+/// Work around each reload of an nginx, besides the files of the group.
 pub trait AroundReload: std::fmt::Debug + Send + Sync {
     /// Called before a reload.
     fn begin(&self);
@@ -69,8 +69,7 @@ pub trait AroundReload: std::fmt::Debug + Send + Sync {
 pub struct Context {
     /// Settings, fixed for the life of the process.
     pub settings: Settings,
-    /// Journals of a process without a state folder.
-    memory: Mutex<journal::JournalsInMemory>,
+    journals: journal::KeptJournals,
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
     namespace_refused: AtomicBool,

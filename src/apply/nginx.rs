@@ -42,12 +42,12 @@ const MAX_LOOKED_AT: usize = 20_000;
 /// Time limit for a server on this host: the one that was reloaded answers at once.
 const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What this process has found out about nginx.
+/// Facts that this process has found out about nginx.
 #[derive(Debug, Default)]
 pub(super) struct KnownNginx {
     /// Build paths of programs, by program; valid as long as its file stays the same.
     built: tokio::sync::Mutex<BTreeMap<PathBuf, ProgramAnswer<BuildPaths>>>,
-    /// What finds the master that each group drives, as its last transaction has found it.
+    /// The nginx that each group drives, as its last transaction has found it.
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
     /// Whether this process has yet to start it.
     pub(super) starts_later: AtomicBool,

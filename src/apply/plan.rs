@@ -44,8 +44,13 @@ pub enum ToRemove {
     NoRegularFile,
     /// A file that something is mounted on.
     MountPoint,
-    /// A file that cannot be read, with the reason.
-    Unreadable(String),
+    /// A file that cannot be read.
+    Unreadable {
+        /// Reason.
+        problem: String,
+        /// Whether it may be readable a little later.
+        may_pass: bool,
+    },
     /// A file with this content.
     File {
         /// SHA-256.
@@ -60,6 +65,8 @@ pub enum Removal {
     Remove,
     /// Leave it: it is no longer ours. The reason, if it is worth a warning.
     Forget(Option<String>),
+    /// Leave it until it can be read. The reason why it cannot.
+    Later(String),
 }
 
 /// Decides about a file that we made once, with content of the hash `made`: only a file that is still ours is removed.
@@ -69,7 +76,8 @@ pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
         ToRemove::Absent => Removal::Forget(None),
         ToRemove::NoRegularFile => stays("it is no longer the regular file that was written"),
         ToRemove::MountPoint => stays("it is a mount point"),
-        ToRemove::Unreadable(problem) => stays(problem),
+        ToRemove::Unreadable { problem, may_pass: true } => Removal::Later(problem.clone()),
+        ToRemove::Unreadable { problem, may_pass: false } => stays(problem),
         ToRemove::File { hash } if Some(hash.as_str()) == made => Removal::Remove,
         ToRemove::File { .. } => stays("somebody else has changed it"),
     }
@@ -120,13 +128,14 @@ mod tests {
         let file = |hash: &str| ToRemove::File { hash: hash.to_owned() };
         assert_eq!(decide_removal(&file("a"), Some("a")), Removal::Remove);
         assert_eq!(decide_removal(&ToRemove::Absent, Some("a")), Removal::Forget(None));
-        let unreadable = ToRemove::Unreadable("denied".to_owned());
+        let unreadable = |may_pass| ToRemove::Unreadable { problem: "denied".to_owned(), may_pass };
+        assert_eq!(decide_removal(&unreadable(true), Some("a")), Removal::Later("denied".to_owned()));
         for (found, made) in [
             (file("b"), Some("a")),
             (file("a"), None),
             (ToRemove::NoRegularFile, Some("a")),
             (ToRemove::MountPoint, Some("a")),
-            (unreadable, Some("a")),
+            (unreadable(false), Some("a")),
         ] {
             assert!(matches!(decide_removal(&found, made), Removal::Forget(Some(_))), "{found:?}");
         }

@@ -19,7 +19,9 @@ use super::{Context, exclusion, failure, plan};
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    let (files, acted_on) = still_there(context, in_flight.files);
+    // What cannot be recorded is not undone: nothing could be put in place afterwards.
+    journal::save(context, group_id, journal)?;
+    let (files, acted_on) = still_there(context, in_flight.files)?;
     let mut problems = Vec::new();
     let undone = undo(&InFlight { files }, &acted_on, &mut problems);
     context.warn_in_next_report(problems);
@@ -34,7 +36,7 @@ pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Resu
 /// The entries of a file of a transaction, and of its backup.
 #[derive(Clone, Debug)]
 pub struct ActedOn {
-    /// What is written to.
+    /// The file that is written to.
     pub target: FileEntry,
     /// The backup; `None` if there was no file.
     pub backup: Option<FileEntry>,
@@ -42,12 +44,16 @@ pub struct ActedOn {
 
 /// Opens the folders of a transaction's files again. A file whose folder cannot be opened stays as it is: whoever may change its path
 /// must not hold the others up.
-fn still_there(context: &Context, files: Vec<InFlightFile>) -> (Vec<InFlightFile>, Vec<ActedOn>) {
+///
+/// # Errors
+/// One cannot be opened now, but may be later: nothing has been put back.
+fn still_there(context: &Context, files: Vec<InFlightFile>) -> Result<(Vec<InFlightFile>, Vec<ActedOn>), FileError> {
     let mut folders = Folders::default();
     let mut found = (Vec::new(), Vec::new());
     for file in files {
         let target = match folders.entry(&file.target) {
             Ok(target) => target,
+            Err(error) if error.may_pass() => return Err(error),
             Err(error) => {
                 let why = match error.source.kind() {
                     ErrorKind::NotFound | ErrorKind::NotADirectory => "its folder is gone".to_owned(),
@@ -60,11 +66,14 @@ fn still_there(context: &Context, files: Vec<InFlightFile>) -> (Vec<InFlightFile
                 continue;
             }
         };
-        let backup = file.backup.as_deref().and_then(|backup| folders.entry(backup).ok());
+        let backup = match file.backup.as_deref().map(|backup| folders.entry(backup)).transpose() {
+            Err(error) if error.may_pass() => return Err(error),
+            backup => backup.ok().flatten(),
+        };
         found.0.push(file);
         found.1.push(ActedOn { target, backup });
     }
-    found
+    Ok(found)
 }
 
 /// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed

@@ -23,7 +23,7 @@ use super::{Context, failure};
 #[derive(Debug)]
 pub struct StagedFile {
     pub(super) resource: Arc<Resource>,
-    /// What is written to, links resolved.
+    /// The file that is written to, links resolved.
     pub(super) target: FileEntry,
     /// The staged file, until it is installed.
     pub(super) staged: Option<FileEntry>,
@@ -32,7 +32,7 @@ pub struct StagedFile {
     pub(super) hash: String,
     /// Whether there was a file before.
     pub(super) existed: bool,
-    /// What changes, for people.
+    /// The change, for people.
     pub(super) difference: Option<Difference>,
     /// Why it could not be put in its place.
     pub(super) failure: Option<StepFailure>,

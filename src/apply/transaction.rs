@@ -17,9 +17,9 @@ use crate::world::fs::{self, FileError, stage};
 use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
-use super::fleet::{self, InstanceFiles};
 use super::group::Group;
-use super::journal::{self, InFlight, InFlightFile, Journal};
+use super::instance_files::{self, InstanceFiles};
+use super::journal::{self, InFlight, InFlightFile, Journal, UnsavedJournal};
 use super::machine::{self, CheckKind, Done, Next, Step, TransactionPlan};
 use super::nginx::{self, Nginx, ReloadWatch};
 use super::plan::FileAction;
@@ -45,7 +45,7 @@ pub struct Request {
     /// New content, by member.
     pub rendered: Vec<Rendered>,
     /// Files of members with `for_each`: those that are no longer wanted are removed.
-    pub fleets: Vec<InstanceFiles>,
+    pub instance_files: Vec<InstanceFiles>,
     /// Members that could not be rendered: they drop out, and the report names them.
     pub dropped: Vec<(InstanceId, StepFailure)>,
     /// Store revision at which the content was rendered.
@@ -86,7 +86,8 @@ pub struct Transaction {
 /// Runs a whole transaction, or two: what was refused before does not hold up the rest.
 pub async fn run(context: &Context, request: Request) -> Report {
     if needs_first_aid(context, &request).await {
-        let nothing_new = Request { rendered: Vec::new(), fleets: Vec::new(), dropped: Vec::new(), ..request.clone() };
+        let nothing_new =
+            Request { rendered: Vec::new(), instance_files: Vec::new(), dropped: Vec::new(), ..request.clone() };
         run_one(context, nothing_new).await;
     }
     turns::run(context, request).await
@@ -157,9 +158,9 @@ async fn run_one(context: &Context, request: Request) -> Report {
 
 /// Acquires the lock, undoes what a killed process left half done, stages every file and decides what to do.
 pub async fn begin(context: &Context, request: Request) -> Begun {
-    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
+    let Request { group, rendered, instance_files, dropped, revision, change_waits } = request;
     let patience = Patience::new(change_waits);
-    let resources = resource_names(&rendered, &fleets);
+    let resources = resource_names(&rendered, &instance_files);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
@@ -177,16 +178,17 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             Err(failure) => report.dropped.push((rendered.resource.id.clone(), failure)),
         }
     }
-    let surplus = fleet::surplus(context, &mut folders, &group.id, &mut journal, &fleets);
+    let surplus = instance_files::surplus(context, &mut folders, &group.id, &mut journal, &instance_files);
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
+    report.dropped.extend(surplus.later);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
     journal.reload_owed |= context.is_disproved(&group.id);
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         report.warnings.extend(meet_nginx(context, &group, &files).await);
-        if record_fleet_files(&mut journal, &files) || surplus.journal_changed {
+        if record_instance_files(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
         report.elapsed = patience.elapsed();
@@ -243,15 +245,16 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
 /// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
+    journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     Ok((held, journal))
 }
 /// Returns the names of the resources, each once.
-fn resource_names(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
+fn resource_names(rendered: &[Rendered], instance_files: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
     let all = rendered.iter().map(|rendered| rendered.resource.name());
-    for name in all.chain(fleets.iter().map(|fleet| fleet.resource.name())) {
+    for name in all.chain(instance_files.iter().map(|of_one| of_one.resource.name())) {
         if names.last() != Some(name) && !names.contains(name) {
             names.push(Arc::clone(name));
         }
@@ -270,7 +273,7 @@ fn named(files: &mut [StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>, BTreeMap<Path
 }
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
-fn record_fleet_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
+fn record_instance_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut has_changed = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
         if file.resource.id.item.is_some() {
@@ -309,8 +312,11 @@ impl Transaction {
             }
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
             Step::Commit(asked) => {
-                let committed = self.commit(context, asked.reload_owed());
-                asked.answer(failure::at(Stage::Commit, committed))
+                let committed = failure::at(Stage::Commit, self.commit(context, asked.reload_owed()));
+                // The outcome then names what prevented the reload.
+                let beside = committed.as_ref().err().filter(|_| asked.reload_owed());
+                self.report.warnings.extend(beside.map(ToString::to_string));
+                asked.answer(committed)
             }
         }
     }
@@ -369,7 +375,7 @@ impl Transaction {
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
         let group = &self.group;
         self.journal.made.retain(|resource, _| group.has_member(resource));
-        record_fleet_files(&mut self.journal, &self.files);
+        record_instance_files(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {
                 FileAction::Remove => self.journal.forget(file.resource.name(), file.dest()),
@@ -380,11 +386,16 @@ impl Transaction {
         let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
         self.journal.files.retain(|dest, _| known.contains(dest));
         self.journal.reload_owed = reload_owed;
-        self.journal.in_flight = None;
-        journal::save(context, &self.group.id, &self.journal)?;
-        // From now on the journal says whether it is owed.
+        let on_disk = self.journal.in_flight.take();
+        let saved = journal::save(context, &self.group.id, &self.journal);
+        if saved.is_err() {
+            let backups = self.acted_on.iter_mut().filter_map(|file| file.backup.take()).collect();
+            let journal = self.journal.clone();
+            context.journals.keep_unsaved(&self.group.id, UnsavedJournal { journal, on_disk, backups });
+        }
+        // From now on the journal, saved or kept, says whether it is owed.
         context.forget_disproof(&self.group.id);
-        Ok(())
+        saved
     }
 
     /// Cleans up and returns the finished report.

@@ -34,7 +34,7 @@ impl ConfFiles for RealDisk {
     }
 }
 
-/// What was found of some files.
+/// The result of a look at some files.
 #[derive(Debug, Default)]
 pub struct FoundFiles<'f> {
     /// Those that their nginx never reads.

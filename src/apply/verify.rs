@@ -1,5 +1,5 @@
-//! Verifies a reload of nginx, as a state machine without effects: observations of the master, its children and its error
-//! log go in, a verdict comes out. Never relies on an exit code: 0 proves nothing.
+//! Verifies a reload of nginx, as a state machine. Pure: observations of the master, its children and its error log go in, a verdict
+//! comes out. Never relies on an exit code: 0 proves nothing.
 //!
 //! On SIGHUP nginx parses, opens and binds (five tries, 2.5 s, while an address is in use). Then it refuses with one
 //! `[emerg]` and keeps the old workers, or it forks the new ones, sleeps 100 ms and asks the old ones to finish. It never
@@ -91,7 +91,7 @@ enum Generation {
     New(Duration),
 }
 
-/// How long to wait for what.
+/// Limits of the waits.
 #[derive(Clone, Copy, Debug)]
 struct WaitLimits {
     /// For the first new worker.

@@ -94,7 +94,7 @@ pub(super) async fn announce(settings: Settings, announce: Announce, signals: Si
     let plan = AnnouncePlan { store, announcer, source, command, stop_timeout: settings.timeouts.stop, about };
     match run::run(plan, signals, socket).await {
         AnnounceEnd::Stopped => Exit::Done.into(),
-        AnnounceEnd::Held => Exit::Held.into(),
+        AnnounceEnd::Held => Exit::KeyTaken.into(),
         AnnounceEnd::Command(status) => Ending::Command(status),
     }
 }

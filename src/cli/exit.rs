@@ -29,7 +29,7 @@ pub enum Exit {
     /// 10: something failed and could not be rolled back.
     Stuck,
     /// 11: another announcer holds the key.
-    Held,
+    KeyTaken,
     /// 12: `status`: a guard keeps the last good file.
     Guarded,
     /// 13: `status`: nginx does not run, an upstream has no backend, or the backend of an announcer fails its check.
@@ -54,7 +54,7 @@ impl Exit {
         Exit::Reload,
         Exit::Lock,
         Exit::Stuck,
-        Exit::Held,
+        Exit::KeyTaken,
         Exit::Guarded,
         Exit::NotServing,
         Exit::AgentAway,
@@ -75,7 +75,7 @@ impl Exit {
             Exit::Reload => 8,
             Exit::Lock => 9,
             Exit::Stuck => 10,
-            Exit::Held => 11,
+            Exit::KeyTaken => 11,
             Exit::Guarded => 12,
             Exit::NotServing => 13,
             Exit::AgentAway => 14,
@@ -97,7 +97,7 @@ impl Exit {
             Exit::Reload => "a reload failed or had no effect; status: or is owed",
             Exit::Lock => "another upstreamd holds the state folder",
             Exit::Stuck => "something failed and could not be undone",
-            Exit::Held => "another announcer holds the key",
+            Exit::KeyTaken => "another announcer holds the key",
             Exit::Guarded => "status: a guard keeps the last good file",
             Exit::NotServing => "status: nginx does not run, or backends are missing or unhealthy",
             Exit::AgentAway => "status: no agent answers, or an announcer does not",

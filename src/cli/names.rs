@@ -17,7 +17,7 @@ use crate::world::dns_forward::{ForwardServers, Forwarder};
 use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
 use crate::world::random;
 
-/// Where the system says which name servers there are.
+/// The system's file of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Starts to answer, if there is a domain to answer for and the store is watched. An address at which it cannot listen is logged, tried

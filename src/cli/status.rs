@@ -33,13 +33,13 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 /// One look at the status.
 struct StatusLook {
     exit: Exit,
-    /// What is printed of it.
+    /// Its printed text.
     text: String,
     /// The same without what moves by itself.
     standing: String,
 }
 
-/// What is asked for.
+/// The question.
 struct WantedStatus {
     json: bool,
     /// The folder of keys, the file or the resource of the lists whose backends are all shown.
@@ -75,7 +75,7 @@ async fn look(settings: &Settings, wanted: &WantedStatus) -> StatusLook {
         None => "/api/status".to_owned(),
     };
     let body = match ask(settings, &target).await {
-        Ok((_, body)) => body,
+        Ok(body) => body,
         Err(problem) => return announced(settings, problem, wanted.json).await,
     };
     let status: Status = match serde_json::from_str(&body) {
@@ -86,10 +86,10 @@ async fn look(settings: &Settings, wanted: &WantedStatus) -> StatusLook {
     let exit = if wanted.list.as_ref().is_none_or(is_there) { exit_of(&status) } else { Exit::Usage };
     let has_color = run::style(settings).color;
     let (text, standing) = match wanted.json {
-        true => (text::json(&body), serde_json::to_string(&status.standing()).unwrap_or_default()),
+        true => (text::json(&body), serde_json::to_string(&status.without_motion()).unwrap_or_default()),
         false => {
             let shown = |status: &Status| texts::status(status, has_color, wanted.list.as_deref());
-            (shown(&status), shown(&status.standing()))
+            (shown(&status), shown(&status.without_motion()))
         }
     };
     StatusLook { exit, text, standing }
@@ -124,8 +124,9 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLo
         }
         false => texts::announced(&announced, at, has_color),
     };
-    let standing =
-        |found: Vec<AnnouncerStatus>| shown(found.into_iter().map(AnnouncerStatus::standing).collect(), UnixTime(0));
+    let standing = |found: Vec<AnnouncerStatus>| {
+        shown(found.into_iter().map(AnnouncerStatus::without_clocks).collect(), UnixTime(0))
+    };
     let at = UnixTime(clock::unix_seconds());
     if state::existing_all(wanted).any(|folder| state::has_agent(&folder)) {
         if json {
@@ -142,7 +143,7 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLo
 fn exit_of_announcer(announcer: &AnnouncerStatus) -> Exit {
     let of_service = |state: AnnouncedState| match state {
         AnnouncedState::Unhealthy => Exit::NotServing,
-        AnnouncedState::Held => Exit::Held,
+        AnnouncedState::Held => Exit::KeyTaken,
         AnnouncedState::Denied => Exit::Store,
         AnnouncedState::Announced => Exit::Done,
         _ => Exit::UnderWay,
@@ -156,7 +157,7 @@ fn exit_of_announcer(announcer: &AnnouncerStatus) -> Exit {
 
 /// Returns how bad an exit code for announcers is; the worst has the greatest rank.
 fn rank(exit: Exit) -> usize {
-    let order = [Exit::UnderWay, Exit::Configuration, Exit::Held, Exit::NotServing, Exit::Store, Exit::AgentAway];
+    let order = [Exit::UnderWay, Exit::Configuration, Exit::KeyTaken, Exit::NotServing, Exit::Store, Exit::AgentAway];
     order.iter().position(|known| *known == exit).map_or(0, |at| at + 1)
 }
 
@@ -164,7 +165,7 @@ fn rank(exit: Exit) -> usize {
 pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit {
     let target = format!("/api/explain?of={}", utf8_percent_encode(what, NON_ALPHANUMERIC));
     let body = match ask(&settings, &target).await {
-        Ok((_, body)) => body,
+        Ok(body) => body,
         Err(problem) => {
             terminal::print_error(&problem);
             return Exit::AgentAway;
@@ -190,7 +191,7 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
 /// Prints what can be explained, a line each, for the completions of shells: nothing if no agent answers soon.
 pub(super) async fn names(settings: Settings) -> Exit {
     let asked = tokio::time::timeout(PATIENCE, ask(&settings, "/api/status")).await;
-    let status = asked.ok().and_then(Result::ok).and_then(|(_, body)| serde_json::from_str::<Status>(&body).ok());
+    let status = asked.ok().and_then(Result::ok).and_then(|body| serde_json::from_str::<Status>(&body).ok());
     if let Some(status) = status {
         explain::names(&status).into_iter().for_each(|name| terminal::print(&format!("{name}\n")));
     }
@@ -198,12 +199,14 @@ pub(super) async fn names(settings: Settings) -> Exit {
 }
 
 /// Asks the agent of this state folder; without one, that of the first default folder at which one answers.
-async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String> {
+async fn ask(settings: &Settings, target: &str) -> Result<String, String> {
     let mut failures = Vec::new();
     for folder in state::existing_all(&settings.agent.state_dir) {
         let path = state::socket(&folder);
         match http::get(&path, target, LIMIT, MAX_BYTES).await {
-            Ok(answer) => return Ok(answer),
+            // The agent says what is wrong with it.
+            Ok((500.., problem)) => return Err(problem),
+            Ok((_, body)) => return Ok(body),
             Err(error) => failures.push((path, error)),
         }
     }

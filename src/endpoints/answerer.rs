@@ -2,16 +2,16 @@
 //! proves that nginx has taken the last answer. Pure: messages and the time go in, messages to send come out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 
+use super::asked::Asked;
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
 use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller, REPEATS_WITHIN};
 use super::targets::SharedNames;
-use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
+use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 
 /// Most bytes of an answer over UDP to nginx, which says nothing about it: the size of its buffer (`ngx_resolver.c`).
 const NGINX_UDP_BYTES: usize = 4096;
@@ -29,6 +29,11 @@ pub struct Asker {
     pub socket: usize,
     /// Its address.
     pub address: SocketAddr,
+}
+
+impl Asker {
+    /// The first one in their order.
+    const FIRST: Asker = Asker { socket: 0, address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) };
 }
 
 /// A message to send over UDP.
@@ -96,7 +101,7 @@ struct Named {
 }
 
 impl Answerer {
-    /// Returns one without sets, which answers at so many addresses. `refuge` is the peer of a set without endpoints.
+    /// Returns one without sets, which answers at `addresses` addresses. `refuge` is the peer of a set without endpoints.
     pub fn new(refuge: SocketAddr, addresses: usize) -> Answerer {
         Answerer {
             refuge: Endpoint { address: refuge, weight: 1, is_backup: false },
@@ -137,11 +142,12 @@ impl Answerer {
 
     fn answer_early(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
         self.forget_early(now);
-        let early = self.early.keys().filter(|(asked, _)| asked == name);
+        let from_first = (name.clone(), Asker::FIRST)..;
+        let early = self.early.range(from_first).map(|(key, _)| key).take_while(|(asked, _)| asked == name);
         let early: Vec<(EndpointName, Asker)> = early.cloned().collect();
         for key in early {
             let Some((question, _)) = self.early.remove(&key) else { continue };
-            packets.extend(self.ask_for_peers(key.1, question, name.clone(), now));
+            packets.extend(self.ask_for_peers(key.1, question, name.clone(), now, false));
         }
     }
 
@@ -159,10 +165,39 @@ impl Answerer {
 
     /// Forgets a name. nginx keeps its peers, since its questions get no answer any more.
     pub fn withdraw(&mut self, name: &EndpointName) {
+        let pollers = self.names.get(name).map(|named| named.pollers.iter().map(|(asker, _)| *asker));
+        let pollers: Vec<Asker> = pollers.into_iter().flatten().collect();
+        for asker in pollers {
+            self.forget(asker, name);
+        }
         if self.names.remove(name).is_some() {
-            self.due.retain(|(_, due, _)| due != name);
             self.changed.insert(name.clone());
         }
+    }
+
+    /// Forgets that somebody asks for a name.
+    fn forget(&mut self, asker: Asker, name: &EndpointName) {
+        let Some(named) = self.names.get_mut(name) else { return };
+        if let Some(at) = named.poller(asker).and_then(|poller| poller.due) {
+            self.due.remove(&(at, name.clone(), asker));
+        }
+        named.pollers.retain(|(known, _)| *known != asker);
+        if let Some(names) = self.by_asker.get_mut(&asker) {
+            names.retain(|other| other != name);
+            if names.is_empty() {
+                self.by_asker.remove(&asker);
+            }
+        }
+    }
+
+    /// Returns whether somebody has to find out who sent this message over UDP before it is taken: it counts only if it is nginx's.
+    pub fn must_identify(&self, from: Asker, message: &DnsMessage, now: Instant) -> bool {
+        let DnsMessage::Question(question) = message else { return false };
+        let Asked::Peers(name) = Asked::of(question) else { return false };
+        let pollers = self.names.get(&name).map(|named| named.pollers.iter()).into_iter().flatten();
+        // A socket that has been silent may be somebody else's by now.
+        let is_known = |(asker, poller): &(Asker, Poller)| *asker == from && poller.is_certain && poller.asks(now);
+        !pollers.into_iter().any(is_known)
     }
 
     /// Takes a message over UDP. Returns the reply, if there is one by now. `is_nginx` says whether nginx asks, `None` if that cannot be
@@ -170,28 +205,31 @@ impl Answerer {
     pub fn take_datagram(
         &mut self,
         from: Asker,
-        bytes: &[u8],
+        message: DnsMessage,
         now: Instant,
-        is_nginx: impl FnOnce() -> Option<bool>,
+        is_nginx: Option<bool>,
     ) -> Option<Packet> {
-        let question = match message::read(bytes) {
+        let question = match message {
             DnsMessage::Question(question) => question,
             DnsMessage::Refuse(bytes) => return Some(Packet { to: from, bytes }),
             DnsMessage::Ignore => return None,
         };
         match Asked::of(&question) {
             Asked::Peers(name) => {
+                if is_nginx == Some(false) {
+                    self.forget(from, &name);
+                }
                 let Some(named) = self.names.get_mut(&name) else {
-                    if is_nginx() != Some(false) {
+                    if is_nginx != Some(false) {
                         self.take_early(from, question, name, now);
                     }
                     return None;
                 };
-                if named.is_admitted(from, is_nginx) {
-                    return self.ask_for_peers(from, question, name, now);
+                if is_nginx != Some(false) {
+                    return self.ask_for_peers(from, question, name, now, is_nginx.is_some());
                 }
-                let services = self.shared.services(named.peers(&self.refuge), now);
-                Some(Packet { to: from, bytes: question.answer_services(&services, NGINX_UDP_BYTES) })
+                let records = self.shared.srv_records(named.peers(&self.refuge), now);
+                Some(Packet { to: from, bytes: question.answer_srv(&records, NGINX_UDP_BYTES) })
             }
             asked => {
                 let bytes = self.reply(&question, &asked, NGINX_UDP_BYTES)?;
@@ -226,8 +264,8 @@ impl Answerer {
         if let Some((_, poller)) = named.pollers.iter_mut().find(|(_, poller)| poller.fetches(question.id)) {
             poller.answer(serial, false, now);
         }
-        let services = self.shared.services(named.peers(&self.refuge), now);
-        Some(question.answer_services(&services, MAX_TCP_BYTES))
+        let records = self.shared.srv_records(named.peers(&self.refuge), now);
+        Some(question.answer_srv(&records, MAX_TCP_BYTES))
     }
 
     fn ask_for_peers(
@@ -236,14 +274,16 @@ impl Answerer {
         question: DnsQuestion,
         name: EndpointName,
         now: Instant,
+        is_certain: bool,
     ) -> Option<Packet> {
         if self.names.get_mut(&name)?.poller(from).is_none() {
-            self.meet(from, &name, &question, now);
+            self.meet(from, &name, now);
         }
         let named = self.names.get_mut(&name)?;
         let before = named.uptake(now);
         let serial = named.serial;
         let poller = named.poller(from)?;
+        poller.is_certain = is_certain;
         let decision = poller.ask(&question, serial, now);
         poller.held = Some(question);
         if decision == Handling::Hold && poller.due.is_none() {
@@ -259,26 +299,27 @@ impl Answerer {
 
     /// Remembers a new asker of a name. A worker asks for all names of an upstream from one socket and in one moment, so questions
     /// that are held for the same socket are those of a process that has ended.
-    fn meet(&mut self, from: Asker, name: &EndpointName, question: &DnsQuestion, now: Instant) {
+    fn meet(&mut self, from: Asker, name: &EndpointName, now: Instant) {
         let Some(named) = self.names.get_mut(name) else { return };
         let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
             self.workers_seen += 1;
             (self.workers_seen, now)
         });
-        for gone in named.make_room(now) {
-            self.by_asker.remove(&gone);
+        for gone in named.too_many(now) {
+            self.forget(gone, name);
         }
-        named.pollers.reserve_exact(1);
-        named.pollers.push((from, Poller::new(worker, question, now)));
-        let others = self.by_asker.entry(from).or_default();
-        for other in others.iter() {
-            if let Some(named) = self.names.get_mut(other) {
-                named.pollers.retain(|(asker, poller)| *asker != from || poller.held.is_none() || other == name);
+        for other in self.by_asker.get(&from).cloned().unwrap_or_default() {
+            let named = self.names.get_mut(&other);
+            if named.and_then(|named| named.poller(from)).is_some_and(|poller| poller.held.is_some()) {
+                self.forget(from, &other);
             }
         }
-        others.retain(|other| self.names.get_mut(other).is_some_and(|named| named.poller(from).is_some()));
-        others.reserve_exact(1);
-        others.push(name.clone());
+        let Some(named) = self.names.get_mut(name) else { return };
+        named.pollers.reserve_exact(1);
+        named.pollers.push((from, Poller::new(worker, now)));
+        let names = self.by_asker.entry(from).or_default();
+        names.reserve_exact(1);
+        names.push(name.clone());
     }
 
     /// Answers a held question.
@@ -289,8 +330,8 @@ impl Answerer {
             self.due.remove(&(at, name.clone(), asker));
         }
         let question = poller.held.take()?;
-        let services = self.shared.services(named.peers(&self.refuge), now);
-        let bytes = question.answer_services(&services, NGINX_UDP_BYTES);
+        let records = self.shared.srv_records(named.peers(&self.refuge), now);
+        let bytes = question.answer_srv(&records, NGINX_UDP_BYTES);
         let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
         let serial = named.serial;
         named.poller(asker)?.answer(serial, by_tcp, now);
@@ -374,26 +415,12 @@ impl Named {
         (!self.pollers.iter().any(is_its)).then_some(newest)
     }
 
-    /// Returns whether a question counts. Whoever counted because nothing was known is judged again.
-    fn is_admitted(&mut self, asker: Asker, is_nginx: impl FnOnce() -> Option<bool>) -> bool {
-        if self.poller(asker).is_some_and(|poller| poller.is_certain) {
-            return true;
-        }
-        let is_nginx = is_nginx();
-        if is_nginx == Some(false) {
-            self.pollers.retain(|(known, _)| *known != asker);
-        } else if let Some(poller) = self.poller(asker) {
-            poller.is_certain = is_nginx.is_some();
-        }
-        is_nginx != Some(false)
-    }
-
     fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {
         self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
     }
 
-    /// Forgets who is gone, and if there are too many, who has been silent for longest. Returns them.
-    fn make_room(&mut self, now: Instant) -> Vec<Asker> {
+    /// Returns who has to be forgotten before somebody else asks: who is gone, and if there are too many, who has been silent for longest.
+    fn too_many(&self, now: Instant) -> Vec<Asker> {
         let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
         let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
         if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
@@ -401,38 +428,8 @@ impl Named {
             let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
             forgotten.extend(oldest.map(|(asker, _)| *asker));
         }
-        self.pollers.retain(|(asker, _)| !forgotten.contains(asker));
         forgotten
     }
-}
-
-/// What a question is about.
-enum Asked {
-    /// The SRV records of a set.
-    Peers(EndpointName),
-    /// The addresses of a target with this label.
-    Addresses(String),
-    /// Something that is none of ours.
-    Foreign,
-}
-
-impl Asked {
-    fn of(question: &DnsQuestion) -> Asked {
-        let name = question.name();
-        let Some(below) = name.strip_suffix(DOMAIN).and_then(|below| below.strip_suffix('.')) else {
-            return Asked::Foreign;
-        };
-        let label = below.strip_prefix('_').and_then(|rest| rest.strip_prefix(SERVICE)?.strip_prefix("._tcp."));
-        match (label, question.kind()) {
-            (Some(label), RecordType::SRV) if is_label(label) => Asked::Peers(EndpointName::new(label)),
-            (None, RecordType::A | RecordType::AAAA) if is_label(below) => Asked::Addresses(below.to_owned()),
-            _ => Asked::Foreign,
-        }
-    }
-}
-
-fn is_label(text: &str) -> bool {
-    !text.is_empty() && !text.contains('.')
 }
 
 #[cfg(test)]

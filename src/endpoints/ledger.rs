@@ -32,7 +32,7 @@ pub struct NameUse {
     pub knows_backups: bool,
 }
 
-/// Where a name is used.
+/// The use of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedIn {
     /// Resource in conf.d.
@@ -48,7 +48,7 @@ enum Use {
     Planned,
     /// The live file has it.
     Live,
-    /// Its resource is gone from conf.d. The file stays, so nginx may ask for it as before, and nobody sees to that it does.
+    /// Its resource is gone from conf.d. The file stays, so nginx may ask for it as before, and nobody makes sure that it does.
     Orphaned,
     /// No file has it any more; old workers may still ask.
     Over,

@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::targets::SrvTarget;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use crate::model::dns::Srv;
 
 /// Most bytes of an answer over UDP to somebody who says nothing about it (RFC 1035, 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
@@ -28,7 +29,7 @@ pub struct DnsQuestion {
     udp_bytes: Option<u16>,
 }
 
-/// What a message is.
+/// A message, read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DnsMessage {
     /// A question of class IN.
@@ -148,10 +149,10 @@ impl DnsQuestion {
         }
     }
 
-    /// Returns an answer with these services; if it is longer than `limit`, one without records that asks to come by TCP. Each record
+    /// Returns an answer with these SRV records; if it is longer than `limit`, one without records that asks to come by TCP. Each record
     /// names its owner by a pointer to the question, so that hundreds fit; the codec would write out the name.
-    pub(super) fn answer_services(&self, services: &[SrvTarget], limit: usize) -> Vec<u8> {
-        let Some(mut bytes) = self.with_services(services).filter(|bytes| bytes.len() <= limit) else {
+    pub(super) fn answer_srv(&self, records: &[Srv], limit: usize) -> Vec<u8> {
+        let Some(mut bytes) = self.with_srv(records).filter(|bytes| bytes.len() <= limit) else {
             return self.answer(Vec::new(), 0);
         };
         if self.udp_bytes.is_some() {
@@ -166,12 +167,12 @@ impl DnsQuestion {
         bytes
     }
 
-    fn with_services(&self, services: &[SrvTarget]) -> Option<Vec<u8>> {
+    fn with_srv(&self, records: &[Srv]) -> Option<Vec<u8>> {
         let plain = DnsQuestion { udp_bytes: None, ..self.clone() };
         let mut bytes = plain.reply(ResponseCode::NoError).to_vec().ok()?;
-        let count = u16::try_from(services.len()).ok()?;
+        let count = u16::try_from(records.len()).ok()?;
         bytes.get_mut(6..8)?.copy_from_slice(&count.to_be_bytes());
-        for SrvTarget { priority, weight, port, target } in services {
+        for Srv { priority, weight, port, target } in records {
             let mut name = Vec::with_capacity(target.len() + 2);
             for label in target.split('.') {
                 name.push(u8::try_from(label.len()).ok().filter(|length| *length < 64)?);
@@ -365,13 +366,13 @@ mod tests {
                 asked.set_edns(Edns::new());
             }
             let DnsMessage::Question(read) = read(&bytes(&asked)) else { panic!("no question") };
-            let target = |n: u16| SrvTarget { priority: 1, weight: n, port: 80 + n, target: format!("t{n}.b") };
-            let answer = read.answer_services(&[target(1), target(2)], 4096);
+            let target = |n: u16| Srv { priority: 1, weight: n, port: 80 + n, target: format!("t{n}.b") };
+            let answer = read.answer_srv(&[target(1), target(2)], 4096);
             let answer = Message::from_vec(&answer).unwrap();
             let records: Vec<String> = answer.answers.iter().map(ToString::to_string).collect();
             assert_eq!(records, ["_peers._tcp.a.b. 0 IN SRV 1 1 81 t1.b.", "_peers._tcp.a.b. 0 IN SRV 1 2 82 t2.b."]);
             assert_eq!(answer.edns.is_some(), with_edns);
-            let cut = Message::from_vec(&read.answer_services(&[target(1)], 20)).unwrap();
+            let cut = Message::from_vec(&read.answer_srv(&[target(1)], 20)).unwrap();
             assert!(cut.metadata.truncation && cut.answers.is_empty());
         }
     }

@@ -49,14 +49,14 @@ impl std::fmt::Debug for NameService {
     }
 }
 
-/// What the table has not taken yet.
+/// The changes that the table has not taken yet.
 #[derive(Default)]
 struct StoreNews {
     tree: Option<Tree>,
     leases: KeyLeases,
 }
 
-/// What becomes of a question.
+/// The fate of a question.
 enum Handled {
     Answer(Vec<u8>),
     Nothing,

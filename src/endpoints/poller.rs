@@ -32,7 +32,7 @@ pub(super) struct Poller {
     /// When it is answered in any case.
     pub(super) due: Option<Instant>,
     /// Number of the last question.
-    last_id: u16,
+    last_id: Option<u16>,
     /// Time of the last question or answer.
     active_at: Instant,
     /// Serial of the last answer.
@@ -43,7 +43,7 @@ pub(super) struct Poller {
     pub(super) comes_by_tcp: bool,
 }
 
-/// What to do with a question.
+/// The decision about a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handling {
     /// Answer now.
@@ -53,16 +53,15 @@ pub(super) enum Handling {
 }
 
 impl Poller {
-    /// Returns one that asks for the first time, for a worker with this number that asked first at `since`.
-    pub(super) fn new((number, since): (u64, Instant), question: &DnsQuestion, now: Instant) -> Poller {
-        let last_id = question.id.wrapping_add(1);
+    /// Returns the poller for a first question, of a worker with this number that asked first at `since`.
+    pub(super) fn new((number, since): (u64, Instant), now: Instant) -> Poller {
         Poller {
             number,
             since,
             is_certain: false,
             held: None,
             due: None,
-            last_id,
+            last_id: None,
             active_at: now,
             answered: None,
             taken: None,
@@ -73,8 +72,7 @@ impl Poller {
     /// Takes a question while the set has this serial.
     pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, now: Instant) -> Handling {
         self.active_at = now;
-        let repeats = question.id == self.last_id;
-        self.last_id = question.id;
+        let repeats = self.last_id.replace(question.id) == Some(question.id);
         if repeats && self.held.is_none() {
             // The answer was lost, or has crossed the repeat.
             return Handling::Answer;
@@ -97,7 +95,7 @@ impl Poller {
 
     /// Returns whether this is the question whose answer it was asked to fetch by TCP.
     pub(super) fn fetches(&self, id: u16) -> bool {
-        self.comes_by_tcp && self.last_id == id
+        self.comes_by_tcp && self.last_id == Some(id)
     }
 
     /// Returns whether it has asked again after an answer, as nginx does and somebody who looks something up does not.

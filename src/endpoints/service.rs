@@ -20,6 +20,7 @@ use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
+use super::message;
 use super::saved::{self, RecordText, SavedSet};
 use super::until_live::until_live;
 
@@ -43,8 +44,8 @@ pub struct EndpointService {
 struct Inner {
     answerer: Answerer,
     ledger: Ledger,
-    /// The sets of files that are not live yet and have other names than the live ones, by destination.
-    awaited: BTreeMap<PathBuf, Vec<EndpointSet>>,
+    /// The sets of files that are not live yet and have other names than the live ones, by destination, each with its resource.
+    awaited: BTreeMap<PathBuf, (Arc<str>, Vec<EndpointSet>)>,
     /// Whether the files on disk may be out of date.
     is_unsaved: bool,
     /// When to try again to write them, if that has failed.
@@ -154,7 +155,7 @@ impl EndpointService {
         let (answered, awaited) =
             if has_names_of_live { (sets, None) } else { (until_live(&sets, present), Some(sets)) };
         inner.awaited.remove(&place.dest);
-        inner.awaited.extend(awaited.map(|sets| (place.dest.clone(), sets)));
+        inner.awaited.extend(awaited.map(|sets| (place.dest.clone(), (Arc::clone(&place.resource), sets))));
         let packets = inner.answer_with(answered, now);
         drop(inner);
         self.send(packets);
@@ -166,7 +167,7 @@ impl EndpointService {
         let mut inner = self.inner();
         let is_new = inner.ledger.went_live(dest, names);
         inner.is_unsaved |= is_new;
-        let Some(mut sets) = inner.awaited.remove(dest) else { return };
+        let Some((_, mut sets)) = inner.awaited.remove(dest) else { return };
         sets.retain(|set| names.contains(&set.name));
         let packets = inner.answer_with(sets, clock::now());
         drop(inner);
@@ -176,12 +177,16 @@ impl EndpointService {
 
     /// Records that a resource has these files and no others.
     pub fn keep_files(&self, resource: &str, dests: &BTreeSet<&Path>) {
-        self.inner().ledger.keep_files(resource, dests);
+        let mut inner = self.inner();
+        inner.ledger.keep_files(resource, dests);
+        inner.awaited.retain(|dest, (owner, _)| **owner != *resource || dests.contains(&**dest));
     }
 
     /// Records which resources conf.d has.
     pub fn keep_resources(&self, has: impl Fn(&str) -> bool) {
-        self.inner().ledger.keep_resources(has, clock::now());
+        let mut inner = self.inner();
+        inner.awaited.retain(|_, (owner, _)| has(owner));
+        inner.ledger.keep_resources(has, clock::now());
     }
 
     /// Waits until something may have changed: progress of nginx, or what is due.
@@ -393,10 +398,15 @@ impl PublishedSet {
 
 impl Respond for EndpointService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (asker, message) = (Asker { socket, address: from }, message::read(bytes));
+        let must_identify = self.inner().answerer.must_identify(asker, &message, clock::now());
+        // That asks the kernel: passes and the loop do not wait for it.
+        let is_nginx = match self.addresses.get(socket) {
+            Some(asked) if must_identify => self.nginx_users.is_nginx(from, *asked),
+            _ => Some(true),
+        };
         let mut inner = self.inner();
-        let is_nginx = || self.addresses.get(socket).and_then(|asked| self.nginx_users.is_nginx(from, *asked));
-        let asker = Asker { socket, address: from };
-        let packet = inner.answerer.take_datagram(asker, bytes, clock::now(), is_nginx);
+        let packet = inner.answerer.take_datagram(asker, message, clock::now(), is_nginx);
         let has_news = inner.answerer.has_news();
         drop(inner);
         if has_news {

@@ -7,23 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use crate::model::dns::Srv;
 use crate::model::endpoints::{DOMAIN, Endpoint};
 
 /// Most targets for endpoints of the same port, weight and priority: each costs nginx two questions.
 const MOST_TARGETS: usize = 32;
 /// Time for which the addresses of a shared name are kept after the last answer that points at it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-
-/// One SRV record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SrvTarget {
-    /// Lower ones come first: nginx takes all others as backups.
-    pub(super) priority: u16,
-    pub(super) weight: u16,
-    pub(super) port: u16,
-    /// Name of its addresses.
-    pub(super) target: String,
-}
 
 /// The addresses of names that stand for several.
 #[derive(Debug, Default)]
@@ -35,23 +25,23 @@ pub(super) struct SharedNames {
 
 impl SharedNames {
     /// Returns the SRV records of these endpoints, in the order of their priority.
-    pub(super) fn services(&mut self, endpoints: &[Endpoint], now: Instant) -> Vec<SrvTarget> {
+    pub(super) fn srv_records(&mut self, endpoints: &[Endpoint], now: Instant) -> Vec<Srv> {
         let mut groups: BTreeMap<(bool, u16, u16), Vec<IpAddr>> = BTreeMap::new();
         for endpoint in endpoints {
             let kind = (endpoint.is_backup, endpoint.weight, endpoint.address.port());
             groups.entry(kind).or_default().push(endpoint.address.ip());
         }
-        let mut services = Vec::new();
+        let mut records = Vec::new();
         for ((is_backup, weight, port), addresses) in groups {
             let priority = if is_backup { 2 } else { 1 };
-            let service = |target| SrvTarget { priority, weight, port, target };
+            let record = |target| Srv { priority, weight, port, target };
             if addresses.len() <= MOST_TARGETS {
-                services.extend(addresses.into_iter().map(own_name).map(service));
+                records.extend(addresses.into_iter().map(own_name).map(record));
             } else {
-                services.extend(self.share(addresses, now).into_iter().map(service));
+                records.extend(self.share(addresses, now).into_iter().map(record));
             }
         }
-        services
+        records
     }
 
     /// Returns names for all of these addresses together.
@@ -74,7 +64,7 @@ impl SharedNames {
         names
     }
 
-    /// Returns the addresses of the name with this label; `None` if it is none of ours.
+    /// Returns the addresses of the name with this label; `None` if it is not ours.
     pub(super) fn addresses(&self, label: &str) -> Option<Vec<IpAddr>> {
         own_address(label).map(|address| vec![address]).or_else(|| Some(self.by_label.get(label)?.0.clone()))
     }
@@ -118,10 +108,9 @@ mod tests {
     }
 
     /// Returns all addresses of the targets, as nginx would resolve them.
-    fn resolved(names: &SharedNames, services: &[SrvTarget]) -> Vec<IpAddr> {
-        let label = |service: &SrvTarget| service.target.strip_suffix(&format!(".{DOMAIN}")).unwrap().to_owned();
-        let mut all: Vec<IpAddr> =
-            services.iter().flat_map(|service| names.addresses(&label(service)).unwrap()).collect();
+    fn resolved(names: &SharedNames, records: &[Srv]) -> Vec<IpAddr> {
+        let label = |record: &Srv| record.target.strip_suffix(&format!(".{DOMAIN}")).unwrap().to_owned();
+        let mut all: Vec<IpAddr> = records.iter().flat_map(|record| names.addresses(&label(record)).unwrap()).collect();
         all.sort_unstable();
         all
     }
@@ -130,8 +119,8 @@ mod tests {
     fn few_addresses_have_a_name_each() {
         let mut names = SharedNames::default();
         let backup = Endpoint { is_backup: true, weight: 5, ..endpoint("[2001:db8::1]:81") };
-        let services = names.services(&[endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80"), backup], Instant::now());
-        let records: Vec<_> = services.iter().map(|s| (s.priority, s.weight, s.port, s.target.as_str())).collect();
+        let found = names.srv_records(&[endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80"), backup], Instant::now());
+        let records: Vec<_> = found.iter().map(|s| (s.priority, s.weight, s.port, s.target.as_str())).collect();
         assert_eq!(
             records,
             [
@@ -141,7 +130,7 @@ mod tests {
             ]
         );
         let expected: Vec<IpAddr> = ["10.0.0.1", "10.0.0.2", "2001:db8::1"].map(|text| text.parse().unwrap()).into();
-        assert_eq!(resolved(&names, &services), expected);
+        assert_eq!(resolved(&names, &found), expected);
         for label in ["", "v4-", "v4-0a00000", "v4-0a00000g", "v6-1", "v4-+a000001", "x", "set-0"] {
             assert_eq!(names.addresses(label), None, "{label}");
         }
@@ -154,15 +143,15 @@ mod tests {
         let many: Vec<Endpoint> = (0..5000u32)
             .map(|n| Endpoint { address: (Ipv4Addr::from(0x0a00_0000 + n), 80).into(), weight: 1, is_backup: false })
             .collect();
-        let before = names.services(&many, now);
+        let before = names.srv_records(&many, now);
         assert_eq!(before.len(), MOST_TARGETS);
         assert_eq!(resolved(&names, &before).len(), 5000);
-        let after = names.services(&many[1..], now);
+        let after = names.srv_records(&many[1..], now);
         assert_eq!(resolved(&names, &after).len(), 4999);
-        let targets = |services: &[SrvTarget]| services.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
+        let targets = |records: &[Srv]| records.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
         assert_eq!(targets(&before).intersection(&targets(&after)).count(), MOST_TARGETS - 1);
         assert_eq!(names.by_label.len(), MOST_TARGETS + 1);
-        names.services(&many[1..], now + KEPT_FOR);
+        names.srv_records(&many[1..], now + KEPT_FOR);
         assert_eq!(names.by_label.len(), MOST_TARGETS, "nobody has been given the other name for a while");
     }
 }

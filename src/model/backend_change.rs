@@ -29,7 +29,7 @@ struct SomeBackends {
     more: usize,
 }
 
-/// What the backend with an address gets. If several keys announce one, what the best of them says.
+/// The share of traffic of the backend with an address. If several keys announce one, that of the best of them.
 type Share = (ListedState, u16);
 
 impl BackendChange {

@@ -22,7 +22,7 @@ impl Difference {
     /// Returns the difference between these versions; invalid UTF-8 shows as replacement characters.
     pub fn between(old: Option<&[u8]>, new: &[u8]) -> Difference {
         let Some(old) = old else {
-            let (new, is_cut) = shortened(new);
+            let (new, is_cut) = whole_lines(new);
             return Difference { first_line: 1, old: None, new, is_cut };
         };
         let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
@@ -31,8 +31,8 @@ impl Difference {
         let same_end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(old, new)| old == new).count();
         let after = |text: &[u8]| line_end_after(text, text.len() - same_end, CONTEXT_LINES);
         let first_line = 1 + old[..start].iter().filter(|byte| **byte == b'\n').count();
-        let (old, old_is_cut) = shortened(&old[start..after(old)]);
-        let (new, new_is_cut) = shortened(&new[start..after(new)]);
+        let (old, old_is_cut) = whole_lines(&old[start..after(old)]);
+        let (new, new_is_cut) = whole_lines(&new[start..after(new)]);
         Difference { first_line, old: Some(old), new, is_cut: old_is_cut || new_is_cut }
     }
 }
@@ -50,7 +50,7 @@ fn line_end_after(text: &[u8], position: usize, lines: usize) -> usize {
 }
 
 /// Returns whole lines as far as they fit, and whether some are missing.
-fn shortened(text: &[u8]) -> (Box<str>, bool) {
+fn whole_lines(text: &[u8]) -> (Box<str>, bool) {
     if text.len() <= MAX_BYTES {
         return (String::from_utf8_lossy(text).into(), false);
     }

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 /// One SRV record. Sorted by target, then port, priority and weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Srv {
-    /// Host name of the server, as the record has it, with a trailing dot.
+    /// Host name of the server; as others answer it, with a trailing dot.
     pub target: String,
     /// Port on that host.
     pub port: u16,

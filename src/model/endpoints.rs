@@ -81,7 +81,7 @@ pub enum EndpointsChoice {
     Reload,
 }
 
-/// How `servers()` prints the endpoints of a file.
+/// The form in which `servers()` prints the endpoints of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServersForm {
     /// A `server` line for each backend: a change is a reload.
@@ -91,7 +91,7 @@ pub enum ServersForm {
     Names(Arc<NameForm>),
 }
 
-/// What the lines with names need to know.
+/// Facts for lines with names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NameForm {
     /// Addresses at which nginx asks, as the `resolver` directive takes them: `127.0.0.1:53`.

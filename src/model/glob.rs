@@ -1,5 +1,5 @@
 //! Key patterns with the rules of Go's `path.Match`: `*` and `?` never cross `/`, `[a-z]` and `[^a-z]` are classes,
-//! `\` takes the next character as it is. Facts from confd.md 3.1; pure text, no store.
+//! `\` takes the next character as it is. Pure: text, no store.
 
 use std::fmt;
 

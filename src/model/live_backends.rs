@@ -15,13 +15,13 @@ pub struct ListedBackend<'a> {
     pub key: &'a str,
     /// Who announced it; empty if its record does not say so.
     pub announcer: &'a str,
-    /// What it gets.
+    /// Its share of traffic.
     pub state: ListedState,
     /// Share of the traffic.
     pub weight: u16,
 }
 
-/// What a listed backend gets.
+/// The share of traffic that a listed backend gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ListedState {
     /// No traffic.

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod range;
 pub mod receipt;
 pub mod refusal;
+pub mod reminders;
 pub mod removed;
 pub mod report;
 pub mod resource;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What finds the master of an nginx.
+/// The files by which an nginx's master is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NginxPlace {
     /// Its pid file.

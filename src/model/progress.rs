@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Returns to the first column of the line and erases it: ECMA-48, CR and EL.
 pub const ERASE_LINE: &str = "\r\u{1b}[2K";
 
-/// When a piece of work shows how far it is.
+/// The moments at which a piece of work shows its progress.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgressPace(Instant);
 

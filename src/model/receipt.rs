@@ -137,16 +137,16 @@ impl Receipt {
     }
 
     /// Returns whether all known changes are applied, and whether anything older is visibly still in use.
-    pub fn standing(&self) -> AgentStanding {
+    pub fn standing(&self) -> AgentProgress {
         let behind = |resource: &&ResourceReceipt| resource.applied != Some(resource.seen);
         let draining =
             |resource: &&ResourceReceipt| resource.proof == Proof::Nginx && resource.drained != resource.applied;
         if self.resources.iter().any(|resource| behind(&resource)) {
-            AgentStanding::Behind
+            AgentProgress::Behind
         } else if self.resources.iter().any(|resource| draining(&resource)) {
-            AgentStanding::Draining
+            AgentProgress::Draining
         } else {
-            AgentStanding::InSync
+            AgentProgress::InSync
         }
     }
 }
@@ -154,7 +154,7 @@ impl Receipt {
 /// Progress of an agent with the changes that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AgentStanding {
+pub enum AgentProgress {
     /// Applied, and nothing older is visibly in use.
     InSync,
     /// Applied, but old workers still finish their connections.
@@ -284,11 +284,11 @@ mod tests {
     fn standing_is_the_worst_of_the_resources() {
         let web = |seen, applied, drained| resource("/services/web", Proof::Nginx, seen, applied, drained);
         for (resources, expected) in [
-            (vec![], AgentStanding::InSync),
-            (vec![web(5, 5, 5)], AgentStanding::InSync),
-            (vec![web(5, 5, 4)], AgentStanding::Draining),
-            (vec![web(5, 5, 4), web(6, 5, 5)], AgentStanding::Behind),
-            (vec![resource("/x", Proof::File, 5, 5, 0), resource("/x", Proof::Unseen, 5, 5, 0)], AgentStanding::InSync),
+            (vec![], AgentProgress::InSync),
+            (vec![web(5, 5, 5)], AgentProgress::InSync),
+            (vec![web(5, 5, 4)], AgentProgress::Draining),
+            (vec![web(5, 5, 4), web(6, 5, 5)], AgentProgress::Behind),
+            (vec![resource("/x", Proof::File, 5, 5, 0), resource("/x", Proof::Unseen, 5, 5, 0)], AgentProgress::InSync),
         ] {
             assert_eq!(receipt(resources).standing(), expected);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// What the files of a resource no longer name.
+/// Backends that the files of a resource no longer name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// These addresses of backends, and nothing else that matters.
@@ -12,10 +12,10 @@ pub enum Removed {
     Unknown,
 }
 
-/// What a change of a resource took from nginx, and how nginx got to know of it.
+/// The backends that a change of a resource took from nginx, and how nginx learned of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRemoval {
-    /// What it took.
+    /// The backends.
     pub removed: Removed,
     /// Whether nginx asks for the endpoints of its files: then workers that stay may have used the backends too.
     pub is_asked_for: bool,

@@ -161,7 +161,7 @@ pub struct Verified {
     pub evidence: Option<ReloadEvidence>,
 }
 
-/// What shows that nginx serves what its last reload read: none of its workers started before that.
+/// Evidence that nginx serves what its last reload read: none of its workers started before that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadEvidence {
     /// nginx's pid file.

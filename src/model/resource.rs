@@ -118,7 +118,7 @@ impl Resource {
     }
 }
 
-/// How a file is written: its owner and mode, and what may be in the way.
+/// Attributes of a file: its owner and mode, and what may be in the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// Owner. Default: the existing file's, or the agent's user.

@@ -8,8 +8,8 @@ mod announced;
 mod axis;
 mod change;
 mod explanation;
+mod motion;
 mod place;
-mod standing;
 mod unix_time;
 
 pub use announced::{
@@ -140,7 +140,7 @@ pub enum ConditionKind {
     OldWorkers,
 }
 
-/// What caused a condition.
+/// The cause of a condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -161,12 +161,12 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// The question that it answers with no.
     pub question: StatusQuestion,
-    /// What it is about, for people: resources, the first ones by name, or a store or an nginx.
+    /// Subject, for people: resources, the first ones by name, or a store or an nginx.
     pub subject: String,
     /// Names of all resources that it concerns; of one that is shown, 200 at most.
     #[serde(default)]
     pub resources: Vec<String>,
-    /// What is the case, as a sentence.
+    /// The problem, as a sentence.
     pub summary: String,
     /// Why, in the words of whoever refused it; empty if the summary says it all.
     pub reason: String,
@@ -179,7 +179,7 @@ pub struct Condition {
     pub since: UnixTime,
     /// The next attempt of the agent, if time is all that it waits for; of a held loss, the end of the hold.
     pub next_try: Option<UnixTime>,
-    /// What a person can do.
+    /// Advice for a person.
     pub advice: String,
 }
 
@@ -237,7 +237,7 @@ pub struct ResourceStatus {
     pub conditions: Vec<ConditionKind>,
 }
 
-/// How far the changes of a resource's keys have come.
+/// Progress of the changes of a resource's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressStatus {
     /// Revision of the last change that the agent knows of.

@@ -96,7 +96,7 @@ pub struct Keepalive {
     pub timeout: Duration,
 }
 
-/// How much is kept of a store: whoever writes to it decides how much is there.
+/// Bounds on what is kept of a store: whoever writes to it decides how much is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Most keys. With more, the store is refused. Default: 1,000,000.

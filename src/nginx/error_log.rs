@@ -52,7 +52,7 @@ pub fn judge(line: &str, master_pid: i32) -> Option<LogVerdict<'_>> {
     }
 }
 
-/// Whether the message reports an address in use: the cause of a refusal that follows.
+/// Returns whether the message reports an address in use: the cause of a refusal that follows.
 pub fn is_bind_attempt(message: &str) -> bool {
     message.contains("bind() to ") && message.contains("(98:")
 }

@@ -13,7 +13,7 @@ const MAX_FILES: usize = 1000;
 /// Most includes that a hint lists.
 const MAX_SHOWN: usize = 3;
 
-/// What has to be known of the disk.
+/// Questions about the disk.
 pub trait ConfFiles {
     /// Returns the text of a file; `None` if it cannot be read.
     fn text(&self, file: &Path) -> Option<String>;
@@ -90,7 +90,7 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
     Some(left.into_iter().map(|wanted| (wanted.file, problem(conf.file, &wanted, &includes))).collect())
 }
 
-/// What an argument of a directive may name.
+/// The files that an argument of a directive may name.
 struct NamedPlace {
     /// The path, as it starts at nginx's configuration and at its prefix.
     paths: [PathBuf; 2],

@@ -116,7 +116,7 @@ pub fn conf_of_program(command: &[String]) -> Option<PathBuf> {
     Some(after("-p").map_or_else(PathBuf::new, PathBuf::from).join(conf))
 }
 
-/// Whether the nginx that a command means may have other files than those here: it runs in a container, or on another machine.
+/// Returns whether the nginx that a command means may have other files than those here: it runs in a container, or on another machine.
 pub fn runs_elsewhere(shell_text: &str) -> bool {
     const GATES: &[&str] = &[
         "chroot",
@@ -139,12 +139,12 @@ pub fn runs_elsewhere(shell_text: &str) -> bool {
     words(shell_text).iter().filter_map(|word| Path::new(word).file_name()?.to_str()).any(|name| GATES.contains(&name))
 }
 
-/// Whether the main configuration in the command is the staged file: `nginx -t -c {{.src}}`.
+/// Returns whether the main configuration in the command is the staged file: `nginx -t -c {{.src}}`.
 pub fn checks_staged_conf(shell_text: &str) -> bool {
     words(shell_text).into_iter().skip_while(|word| word != "-c").nth(1).is_some_and(|word| word.starts_with("{{"))
 }
 
-/// Whether the command is just nginx's own signaller, as in `/usr/sbin/nginx -s reload`. It parses the configuration first,
+/// Returns whether the command is just nginx's own signaller, as in `/usr/sbin/nginx -s reload`. It parses the configuration first,
 /// so that when it fails, no signal was sent.
 pub fn is_plain_signaller(shell_text: &str) -> bool {
     if shell_text.contains(['&', '|', ';', '<', '>', '`', '$', '(', ')', '\n']) {

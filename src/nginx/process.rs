@@ -28,12 +28,12 @@ pub struct NginxChild {
     pub role: Role,
 }
 
-/// Whether a command line (`/proc/PID/cmdline`) is that of an nginx master.
+/// Returns whether a command line (`/proc/PID/cmdline`) is that of an nginx master.
 pub fn is_master(title: &[u8]) -> bool {
     title.starts_with(b"nginx: master process")
 }
 
-/// Whether a program file (`/proc/PID/exe`) has the name of an nginx, or of the configured `binary`. Any process can set the
+/// Returns whether a program file (`/proc/PID/exe`) has the name of an nginx, or of the configured `binary`. Any process can set the
 /// title of a master; only this shows what it is.
 pub fn is_nginx(program: &Path, binary: &Path) -> bool {
     let Some(name) = program.file_name().map(OsStr::as_bytes) else { return false };

@@ -47,7 +47,7 @@ pub fn harm(text: &str) -> Option<Harm> {
     })
 }
 
-/// Whether `text` is only data everywhere in an nginx file: in a bare argument, in quotes, in a comment.
+/// Returns whether `text` is only data everywhere in an nginx file: in a bare argument, in quotes, in a comment.
 pub fn is_harmless(text: &str) -> bool {
     harm(text).is_none()
 }

@@ -6,7 +6,7 @@ const MAX_WORDS_BYTES: usize = 120;
 /// Longest name of an upstream that is kept, in bytes.
 const MAX_NAME_BYTES: usize = 100;
 
-/// What a line says of an upstream.
+/// A line's statement about an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamTrouble {
     /// nginx could not reach a server, or did not get its answer in time.

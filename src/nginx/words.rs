@@ -5,7 +5,7 @@
 const SHOWN_CHARS: usize = 3;
 /// Characters from which on the first ones are shown.
 const LONG_CHARS: usize = 8;
-/// What stands between the texts of messages that quote several.
+/// The separator between the texts of messages that quote several.
 const JOINERS: &[&str] =
     &[" uses the ", " key while previously it used the ", " cache path while previously it used the ", " or "];
 
@@ -41,7 +41,7 @@ pub fn masked_message(message: &str) -> String {
     // Up to the last quote: a quoted text may have some itself.
     let (quoted, after) = rest.rsplit_once('"').unwrap_or((rest, ""));
     let texts = separated(quoted);
-    let shown = texts.iter().map(|text| shortened(text));
+    let shown = texts.iter().map(|text| short_quote(text));
     let joined = joiners(quoted).chain([""]).zip(shown).map(|(joiner, text)| match joiner {
         "" => format!("\"{text}\""),
         joiner => format!("\"{text}\"{joiner}"),
@@ -56,8 +56,8 @@ pub fn masked_message(message: &str) -> String {
 fn without_socket(text: &str) -> String {
     let Some((before, path)) = text.split_once("bind() to unix:") else { return text.to_owned() };
     match path.rsplit_once(" failed (") {
-        Some((path, after)) => format!("{before}bind() to unix:{} failed ({after}", shortened(path)),
-        None => format!("{before}bind() to unix:{}", shortened(path)),
+        Some((path, after)) => format!("{before}bind() to unix:{} failed ({after}", short_quote(path)),
+        None => format!("{before}bind() to unix:{}", short_quote(path)),
     }
 }
 
@@ -124,7 +124,7 @@ fn separated(quoted: &str) -> Vec<&str> {
     texts
 }
 
-fn shortened(quoted: &str) -> String {
+fn short_quote(quoted: &str) -> String {
     let count = quoted.chars().count();
     if count <= 1 {
         // nginx names a brace or a semicolon like this.

@@ -19,7 +19,7 @@ const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 /// Levels of lists and maps within each other.
 const MAX_DEPTH: usize = 64;
 
-/// What one render has used.
+/// The use of one render.
 pub(super) struct Budget {
     pub(super) deadline: Deadline,
     /// Time that it has waited for answers of name servers.

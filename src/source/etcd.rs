@@ -140,7 +140,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
             link.members.disconnect();
             link.news.send_modify(|news| news.member = None);
         }
-        SessionAction::List | SessionAction::Verify | SessionAction::Watch(_) | SessionAction::Rest => {
+        SessionAction::List | SessionAction::CheckHistory | SessionAction::Watch(_) | SessionAction::Rest => {
             link.watch = None
         }
     }
@@ -285,7 +285,7 @@ impl SessionLink {
                 self.members.connect(nth).await.map(|_| LinkOutcome::Plain(Input::Connected))
             }
             SessionAction::List => self.list().await,
-            SessionAction::Verify => self.verify(session).await,
+            SessionAction::CheckHistory => self.verify(session).await,
             SessionAction::Watch(coverage) => self.start_watch(coverage, session).await,
             SessionAction::Follow => self.follow().await,
             SessionAction::Probe => self.probe().await,

@@ -97,7 +97,7 @@ struct FilesRead {
 struct FileReader {
     settings: FileSettings,
     read: fn(&FileSettings) -> FilesRead,
-    /// What is watched; `None` if nothing is.
+    /// The watched files; `None` if nothing is watched.
     places: Option<WatchedPlaces>,
     limit: Duration,
     /// A read that has not finished.

@@ -49,7 +49,7 @@ struct Answer {
     details: BTreeMap<&'static str, String>,
 }
 
-/// How long the first member has before the others are asked too: each of these questions is a connection, and perhaps a login.
+/// Head start of the first member before the others are asked too: each of these questions is a connection, and perhaps a login.
 const HEAD_START: Duration = Duration::from_millis(500);
 
 /// Asks a member of a cluster, and all others too if it fails or takes its time; the first that is healthy decides. Otherwise one that

@@ -41,12 +41,12 @@ pub struct Handle {
     pub events: mpsc::Receiver<Event>,
     wishes: watch::Sender<Wish>,
     known: Arc<Mutex<Tree>>,
-    /// What etcd was last heard to say.
+    /// The last word of etcd.
     pub heard: watch::Receiver<SourceNews>,
     task: JoinHandle<()>,
 }
 
-/// What was last heard of a store, beside its events: for whoever shows it. Nothing is asked for it.
+/// The last sign of life from a store, beside its events, for display. Never causes a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceNews {
     /// The member of etcd from which it is read now.

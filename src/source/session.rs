@@ -2,7 +2,7 @@
 //! the outcomes of earlier actions; no network, no clock, no randomness of its own. Pure.
 //!
 //! ```text
-//! Discover -> Connect -> List -> Watch -> Follow      nothing lost: Connect -> Verify -> Watch -> Follow
+//! Discover -> Connect -> List -> Watch -> Follow      nothing lost: Connect -> CheckHistory -> Watch -> Follow
 //! ```
 //!
 //! Ranges that the store refuses are left out of the listing and of the watch. `Probe` asks for them now and then; the
@@ -127,7 +127,7 @@ impl Session {
         self.watch_after
     }
 
-    /// Returns the change that `Verify` checks.
+    /// Returns the change that `CheckHistory` checks.
     pub(crate) fn mark(&self) -> Option<&LastChange> {
         self.mark.as_ref()
     }
@@ -137,7 +137,7 @@ impl Session {
         match self.doing {
             SessionAction::Discover | SessionAction::Connect(_) | SessionAction::Wait(_) => false,
             SessionAction::List
-            | SessionAction::Verify
+            | SessionAction::CheckHistory
             | SessionAction::Watch(_)
             | SessionAction::Follow
             | SessionAction::Probe
@@ -165,7 +165,7 @@ impl Session {
                 self.turns.current = 0;
                 SessionAction::Connect(0).into()
             }
-            Input::Connected if self.can_resume() => SessionAction::Verify.into(),
+            Input::Connected if self.can_resume() => SessionAction::CheckHistory.into(),
             Input::Connected => SessionAction::List.into(),
             Input::Listed(listed) => self.listed(listed, random),
             Input::AllRefused => self.all_refused(random),
@@ -335,7 +335,7 @@ impl Session {
                 self.allowed = self.allowed.max(coverage);
                 self.narrow().unwrap_or_else(|| self.list_again(&failure.problem, random))
             }
-            SessionAction::Verify | SessionAction::Follow => self.list_again(&failure.problem, random),
+            SessionAction::CheckHistory | SessionAction::Follow => self.list_again(&failure.problem, random),
             _ => self.lose(failure, random),
         }
     }

@@ -19,7 +19,7 @@ const MAX_CHARACTERS: usize = 500;
 const MAX_CAUSES: usize = 20;
 const MAX_REASONS: usize = 3;
 
-/// What came from the socket of an announcer.
+/// The answer at the socket of an announcer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnouncerAnswer {
     /// The socket.

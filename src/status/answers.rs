@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::status::{Axis, AxisAnswer, Cause, Condition, ConditionKind, StatusQuestion};
 use crate::model::text;
 
-use super::board::{Board, Failure, State, shortened};
+use super::board::{Board, Failure, State, status_line};
 
 /// Most conditions that are said in one line.
 const MAX_SAID: usize = 5;
@@ -49,7 +49,7 @@ pub fn line(board: &Board, found: &[Condition]) -> String {
     said.sort_by_key(|(kind, _)| *kind);
     let said = said.into_iter().take(MAX_SAID).map(|(_, said)| said.map_or_else(Failure::named_line, in_short));
     let parts: Vec<String> = std::iter::once(sync).chain(service).chain(said).collect();
-    shortened(&parts.join("; "))
+    status_line(&parts.join("; "))
 }
 
 fn in_short(condition: &Condition) -> String {

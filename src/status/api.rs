@@ -13,7 +13,7 @@ use super::{explain, page};
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What a request asks for.
+/// The wish of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiRequest {
     /// The page for people.
@@ -43,7 +43,7 @@ pub fn wanted(request: &PageRequest) -> Option<ApiRequest> {
     }
 }
 
-/// Returns the name of a list as the status has it: shells end a folder with a slash.
+/// Returns the name of a list as the status has it: completion in a shell appends a slash to a folder.
 pub fn without_slash(list: String) -> String {
     list.trim_end_matches('/').to_owned()
 }
@@ -94,10 +94,9 @@ impl StatusText {
     /// Returns a status as JSON, with a line break at the end.
     pub fn json(status: Status) -> StatusText {
         let text = serde_json::to_string(&status).unwrap_or_default() + "\n";
-        // The time of the look is no change.
-        let at = format!("\"at\":\"{}\"", status.at);
-        let version = format!("\"{:016x}\"", hash(&text.replacen(&at, "", 1)));
-        StatusText { text: text.into(), version }
+        let lasting = serde_json::to_string(&status.without_clocks()).unwrap_or_default();
+        // Weak: the bytes of one version differ in their times.
+        StatusText { text: text.into(), version: format!("W/\"{:016x}\"", hash(&lasting)) }
     }
 
     /// Returns the page for people. It has no version: its times move even if nothing changes.
@@ -119,7 +118,8 @@ fn hash(value: &impl Hash) -> u64 {
 
 /// Returns JSON with a version; 304 without it if that is among the versions that the client has.
 pub fn versioned(known: &str, StatusText { text, version }: &StatusText) -> StatusPage {
-    let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
+    let opaque = |version: &str| version.trim().trim_start_matches("W/").to_owned();
+    let is_known = known.split(',').any(|known| opaque(known) == opaque(version) || known.trim() == "*");
     let (status, body) = match is_known {
         true => (304, PageBody::default()),
         false => (200, PageBody::Text(Arc::clone(text))),
@@ -138,7 +138,7 @@ pub fn html(made: &StatusText) -> StatusPage {
     }
 }
 
-/// Returns the answer if there is none.
+/// Returns the page for a status that could not be made.
 pub fn not_made() -> StatusPage {
     StatusPage { status: 500, ..text("the status could not be made, which is a bug\n") }
 }

@@ -393,7 +393,7 @@ impl Board {
 }
 
 /// Shortens a text to one status line.
-pub fn shortened(text: &str) -> String {
+pub fn status_line(text: &str) -> String {
     text::one_line(text, MAX_PROBLEM_CHARACTERS, ' ')
 }
 

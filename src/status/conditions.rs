@@ -88,7 +88,7 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
     }
 }
 
-/// Returns the names of the resources of which this is so.
+/// Returns the names of the resources that match.
 fn resources(board: &Board, is_so: impl Fn(&str, &ResourceBoard) -> bool) -> Vec<String> {
     board.resources.iter().filter(|(name, resource)| is_so(name, resource)).map(|(name, _)| name.to_string()).collect()
 }
@@ -173,14 +173,26 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
     let (command, limit) = match step {
         Stage::Check => (group.about.check.as_ref(), "check_cmd_timeout"),
         Stage::Reload => (group.about.reload.as_ref(), "reload_cmd_timeout"),
-        _ => (None, "--render-timeout"),
+        _ => (None, ""),
     };
     let summary = format!("{}: {step} is still running", group.named());
-    let advice = match command.and_then(|(_, timeout)| *timeout) {
-        Some(timeout) => {
+    let advice = match (step, command.and_then(|(_, timeout)| *timeout)) {
+        (_, Some(timeout)) => {
             format!("Find out what it waits for. It is killed after {timeout:?} ({limit}) and retried later.")
         }
-        None => format!("Find out what it waits for; {limit} caps how long it may run."),
+        (Stage::Check | Stage::Reload, None) if command.is_some() => {
+            format!("Find out what it waits for. It may run for any time, because {limit} is 0.")
+        }
+        (Stage::Check | Stage::Reload, None) => "Find out what it waits for.".to_owned(),
+        (Stage::Read | Stage::Render, None) => {
+            "Find out what it waits for; --render-timeout caps how long it may run.".to_owned()
+        }
+        (Stage::Verify, None) => {
+            "Wait: nginx starts its new workers. The agent gives up by itself, and says so.".to_owned()
+        }
+        (Stage::Stage | Stage::Record | Stage::Install | Stage::Restore | Stage::Commit, None) => {
+            "Look at the disk: these steps only write and sync small files.".to_owned()
+        }
     };
     let cause = match command {
         Some((text, _)) => Cause::Process(text.clone()),
@@ -218,6 +230,10 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
         ConditionKind::CheckRefused => (
             "the last good file stays live",
             "Fix the named key or the template; the agent retries on every change, and automatically.",
+        ),
+        ConditionKind::Failed if failure.step == Stage::Commit => (
+            "the new files are live all the same",
+            "Make the state folder writable: until then the next start of the agent puts the previous files back, and then renders these again.",
         ),
         _ => (
             "the last good file stays live",

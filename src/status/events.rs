@@ -143,7 +143,11 @@ pub fn pass(report: &Report, backends: &BTreeMap<PathBuf, BackendChange>, repeat
             }
         }
         Outcome::ReloadOwed { cause, nothing_runs: false } => {
-            failed(&resources, revision, cause, "the checked files stay, the reload is owed", repeated, since);
+            let then = match cause.at {
+                Stage::Commit => "the new files are live all the same, and the journal is written with the next pass",
+                _ => "the checked files stay, the reload is owed",
+            };
+            failed(&resources, revision, cause, then, repeated, since);
         }
         Outcome::Rejected(cause) => failed(&resources, revision, cause, "nothing was changed", repeated, since),
         Outcome::RolledBack { cause, reload_old } => {
@@ -318,7 +322,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
 
 fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32, since: Since) {
     if repeated > 0 {
-        let words = said_of(failure).map_or(String::new(), |words| format!(": {}", shortened(&words)));
+        let words = said_of(failure).map_or(String::new(), |words| format!(": {}", output_line(&words)));
         tracing::warn!(
             ?resources,
             revision,
@@ -327,7 +331,7 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
         );
         return;
     }
-    let output = match shortened(&failure.output) {
+    let output = match output_line(&failure.output) {
         output if output.is_empty() => output,
         output => format!("; output: {output}"),
     };
@@ -369,7 +373,7 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Shortens command output to one line.
-pub fn shortened(output: &str) -> String {
+pub fn output_line(output: &str) -> String {
     let mut end = output.len().min(MAX_LOGGED_OUTPUT_BYTES);
     while !output.is_char_boundary(end) {
         end -= 1;
@@ -387,8 +391,8 @@ mod tests {
 
     #[test]
     fn output_becomes_one_bounded_line() {
-        assert_eq!(shortened("a\nb\n"), "a | b");
-        let long = shortened(&"ü".repeat(5000));
+        assert_eq!(output_line("a\nb\n"), "a | b");
+        let long = output_line(&"ü".repeat(5000));
         assert!(long.len() <= MAX_LOGGED_OUTPUT_BYTES + 6 && long.ends_with(" [cut]"));
     }
 }

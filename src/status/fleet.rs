@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::receipt::{AgentStanding, Proof, Receipt, ResourceReceipt, StoredReceipt};
+use crate::model::receipt::{AgentProgress, Proof, Receipt, ResourceReceipt, StoredReceipt};
 use crate::model::text;
 
 /// One agent of the fleet.
@@ -11,7 +11,7 @@ pub struct FleetAgent {
     /// Id, as in its key.
     pub id: String,
     /// Its progress; `None` if its receipt cannot be read.
-    pub standing: Option<AgentStanding>,
+    pub standing: Option<AgentProgress>,
     /// Phrases for what is behind, or the reason why its receipt cannot be read.
     pub lagging: Vec<String>,
     /// Its receipt, if it can be read.
@@ -51,9 +51,9 @@ pub fn table(agents: &[FleetAgent]) -> String {
     let mut rows = vec![heads];
     for agent in agents {
         let standing = match agent.standing {
-            Some(AgentStanding::InSync) => "in sync",
-            Some(AgentStanding::Draining) => "draining",
-            Some(AgentStanding::Behind) => "behind",
+            Some(AgentProgress::InSync) => "in sync",
+            Some(AgentProgress::Draining) => "draining",
+            Some(AgentProgress::Behind) => "behind",
             None => "unreadable",
         };
         let receipt = agent.receipt.as_ref();

@@ -27,7 +27,7 @@ pub const EVERYTHING: &str = "*";
 /// Longest announcer that is shown, in characters.
 const MAX_ANNOUNCER_CHARACTERS: usize = 80;
 
-/// What the board and a look at the groups do not have: what somebody has just looked up.
+/// Facts that somebody has just looked up: the board and a look at the groups do not have them.
 #[derive(Clone, Debug, Default)]
 pub struct LookedUp {
     /// The agent.
@@ -50,7 +50,7 @@ pub struct LookedUp {
     pub silent_since: BTreeMap<u32, UnixTime>,
 }
 
-/// What was heard of a store beside its events.
+/// The last sign of life from a store, beside its events.
 #[derive(Clone, Debug, Default)]
 pub struct HeardStore {
     /// Its name; `None` for the settings' store.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::answers::Answers;
-use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, shortened};
+use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, status_line};
 use super::conditions::{Look, MAX_CONDITIONS};
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
@@ -76,8 +76,8 @@ fn conditions(page: &mut Page, board: &Board, look: &Look) {
     page.one(&names::IN_SYNC, &[], flag(is_good(&sync)));
     page.one(&names::SERVING, &[], flag(is_good(&service)));
     let line = |condition: &'_ Condition| {
-        let cause = condition.causes.first().map_or_else(String::new, |cause| shortened(cause.name()));
-        (condition.kind.word(), shortened(&condition.subject), cause, condition.since.0 as f64)
+        let cause = condition.causes.first().map_or_else(String::new, |cause| status_line(cause.name()));
+        (condition.kind.word(), status_line(&condition.subject), cause, condition.since.0 as f64)
     };
     // Two conditions may have the same labels, which Prometheus refuses: the older one counts.
     let mut lines: BTreeMap<(&str, String, String), f64> = BTreeMap::new();

@@ -75,7 +75,7 @@ pub fn html(status: &Status) -> String {
     html.into_text()
 }
 
-/// How one of the two questions is answered, in a word, with its class in the style.
+/// The answer to one of the two questions, in a word, with its class in the style.
 struct AxisWord {
     word: &'static str,
     class: &'static str,

@@ -12,7 +12,7 @@ use crate::model::status::{Condition, ConditionKind};
 use crate::model::text::counted;
 
 use super::answers;
-use super::board::{Board, Readiness, ResourceBoard, shortened};
+use super::board::{Board, Readiness, ResourceBoard, status_line};
 use super::conditions::{Look, conditions};
 use super::fields::time_text;
 use super::metrics;
@@ -96,7 +96,7 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     details.insert("groups_in_sync", format!("{} of {}", board.groups_in_sync(), board.groups.len()));
     details.insert("reloads_owed", board.reloads_owed().to_string());
     details.insert("workers_draining", board.workers_leaving.to_string());
-    details.extend(board.problems.first().map(|problem| ("problem", shortened(&problem.what))));
+    details.extend(board.problems.first().map(|problem| ("problem", status_line(&problem.what))));
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
     let away = board

@@ -22,7 +22,7 @@ pub fn ticks_since_boot() -> u64 {
     u64::try_from(since.tv_sec).unwrap_or(0) * per_second + of_nanoseconds
 }
 
-/// Returns how many of these clock ticks a second has: 100, as good as everywhere.
+/// Returns how many of these clock ticks a second has: 100, practically everywhere.
 pub fn ticks_per_second() -> u64 {
     let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten();
     ticks.and_then(|ticks| u64::try_from(ticks).ok()).filter(|ticks| *ticks > 0).unwrap_or(100)

@@ -50,7 +50,7 @@ pub enum MessageReply {
     Close,
 }
 
-/// What answers.
+/// A source of answers.
 pub trait Respond: Send + Sync + 'static {
     /// Returns the reply to a datagram that this socket got, if there is one by now.
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;

@@ -19,7 +19,7 @@ pub const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// A reader of folders.
 pub struct FolderReader<Content> {
-    /// What is read, for the log.
+    /// Name of what is read, for the log.
     what: &'static str,
     /// The watch on the folders; `None` if they are read when somebody asks only.
     watch: Option<FolderWatch>,
@@ -39,7 +39,7 @@ struct FolderReading<Content> {
     slow_at: Option<Instant>,
 }
 
-/// What has happened to the folders.
+/// News of the folders.
 pub enum FolderNews<Content> {
     /// They have to be read, for this reason.
     Due(&'static str),

@@ -94,7 +94,7 @@ pub struct FolderWatch {
     quiet: Duration,
 }
 
-/// What a [`FolderWatch`] watches. A folder on a network may hang, so it is not set on the thread of a loop.
+/// The folders that a [`FolderWatch`] watches. A folder on a network may hang, so it is not set on the thread of a loop.
 #[derive(Clone)]
 pub struct WatchedPlaces {
     inotify: Arc<Mutex<Inotify>>,

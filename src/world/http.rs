@@ -92,7 +92,7 @@ struct Client {
     progress: Arc<ClientProgress>,
 }
 
-/// What a connection has got to.
+/// The stage that a connection has reached.
 #[derive(Default)]
 struct ClientProgress {
     /// Whether it has sent the head of its request.

@@ -179,7 +179,7 @@ fn verify(overlay: &Overlay, expected: Option<&OnDisk>) -> Result<(), String> {
 fn overlay_folder(folder: &Path, overlays: &[&Expected<'_>]) -> Result<(), String> {
     let failed = |problem: &dyn std::fmt::Display| format!("cannot overlay `{}`: {problem}", folder.display());
     let open = |path: &Path| File::open(path).map_err(|error| failed(&error));
-    // A path leads to what is mounted on it last, except to our root: only from below is it entered anew.
+    // A path leads to what is mounted on it last, except to our root: only from below is it entered again.
     let is_root = folder == Path::new(ROOT);
     let top = if is_root { Path::new("/..") } else { folder };
     let mounts_below = mount_points_at_or_below(folder);

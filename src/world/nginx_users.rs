@@ -1,4 +1,4 @@
-//! Whose a socket is that asks us at a loopback address: one of nginx's users, or another local user who asks as nginx does. Only looks.
+//! Finds the owner of a socket that asks us at a loopback address: one of nginx's users, or another local user. Only looks.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! How long it is believed what a program has answered. Never runs a program.
+//! Decides how long an answer of a program is cached. Never runs a program.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ const SLOW: Duration = Duration::from_millis(100);
 /// Time for which such a failure is believed.
 const FAILURE_LASTS: Duration = Duration::from_secs(10);
 
-/// What a program has answered.
+/// An answer of a program.
 #[derive(Debug)]
 pub struct ProgramAnswer<T> {
     /// The program's file by then.

@@ -54,7 +54,7 @@ pub(super) fn client(ca: Option<&Path>, insecure: bool, own: Option<(&Path, &Pat
 /// Secures a connection to the server with this name or address. `late` shows what the server refuses after the handshake.
 ///
 /// # Errors
-/// What is refused, by us or by the server.
+/// A refusal, ours or the server's.
 pub(super) async fn secure(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,

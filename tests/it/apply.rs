@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use upstreamd::apply::fleet::InstanceFiles;
+use upstreamd::apply::instance_files::InstanceFiles;
 use upstreamd::apply::machine::Next;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
@@ -87,7 +87,7 @@ pub(crate) fn request(resources: &[Resource], texts: &[&str]) -> Request {
     Request {
         group: Arc::new(groups.into_iter().next().unwrap()),
         rendered,
-        fleets: Vec::new(),
+        instance_files: Vec::new(),
         dropped: Vec::new(),
         revision: Revision(7),
         change_waits: Arc::default(),
@@ -251,6 +251,72 @@ fn a_kill_at_any_step_is_undone_at_the_next_start() {
     assert!(steps_seen.len() >= 15, "{steps_seen:?}");
 }
 
+#[test]
+fn a_reload_that_names_files_is_owed_for_each_of_them() {
+    let place = Place::new();
+    let (log, fail) = (place.path("log"), place.path("fail"));
+    let reload = format!("basename {{{{.dest}}}} >> {}; test ! -e {}", log.display(), fail.display());
+    let resources = ["a", "b"].map(|name| {
+        let mut resource = place.resource(name, None, Some(&reload));
+        resource.on_reload_failure = OnReloadFailure::Keep;
+        resource
+    });
+    assert_eq!(apply(&place, &resources, &["1", "1"]).outcome, Outcome::Applied);
+    for held in [false, true] {
+        std::fs::write(place.path("fail"), "").unwrap();
+        let owed = apply(&place, &resources, &["1", if held { "2" } else { "3" }]);
+        assert!(matches!(owed.outcome, Outcome::ReloadOwed { .. }), "{owed:?}");
+        std::fs::remove_file(place.path("fail")).unwrap();
+        let before = place.log().len();
+        let request = request(&resources, if held { &[] } else { &["2"] });
+        let report = block_on(transaction::run(&place.context(), request));
+        assert_eq!((report.outcome, report.reload_ran), (Outcome::Applied, true));
+        assert_eq!(place.log()[before..], ["a", "b"], "{held}");
+    }
+}
+
+#[test]
+fn what_is_live_stays_although_the_journal_could_not_be_written() {
+    for restarts in [false, true] {
+        let place = Place::new();
+        let (groups, away) = (place.path("state/groups"), place.path("state/away"));
+        let block = format!("mv {0} {1} && touch {0}", groups.display(), away.display());
+        let reload = format!("test ! -e {} || {{ {block}; }}", place.path("block").display());
+        let resources = ["a", "b"].map(|name| place.resource(name, None, Some(&reload)));
+        let (mut context, texts) = (place.context(), ["new", "added"]);
+        let run = |context: &Context, texts: &[&str]| block_on(transaction::run(context, request(&resources, texts)));
+        assert_eq!(run(&context, &["old"]).outcome, Outcome::Applied);
+        std::fs::write(place.path("block"), "").unwrap();
+        let report = run(&context, &texts);
+        let Outcome::ReloadOwed { cause, .. } = &report.outcome else { panic!("{report:?}") };
+        assert_eq!(cause.at, Stage::Commit);
+        std::fs::remove_file(place.path("block")).unwrap();
+        // As long as that lasts, nothing can be changed; what serves goes on.
+        let refused = run(&context, &["newer", "added"]);
+        assert!(matches!(refused.outcome, Outcome::Rejected(_)), "{refused:?}");
+        assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (Some("new"), Some("added")));
+        std::fs::remove_file(&groups).unwrap();
+        std::fs::rename(&away, &groups).unwrap();
+        if restarts {
+            context = place.context();
+            let healed = block_on(recovery::recover_all(&context, [], []));
+            assert!(healed.failures.is_empty() && healed.warnings.is_empty(), "{healed:?}");
+            assert_eq!((place.read("a").as_deref(), place.read("b")), (Some("old"), None));
+            assert_eq!(run(&context, &texts).outcome, Outcome::Applied);
+        } else {
+            // A guard holds both files, so nothing is rendered.
+            let report = run(&context, &[]);
+            assert_eq!((report.outcome, report.warnings), (Outcome::Unchanged, Vec::new()));
+            assert_eq!(run(&context, &texts).outcome, Outcome::Unchanged);
+        }
+        assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (Some("new"), Some("added")));
+        assert_eq!(place.litter(), [""; 0]);
+        let journal = std::fs::read_dir(&groups).unwrap().next().unwrap().unwrap();
+        let journal = std::fs::read_to_string(journal.path()).unwrap();
+        assert!(journal.contains("\"in_flight\": null") && journal.contains("\"reload_owed\": false"), "{journal}");
+    }
+}
+
 /// A request for a resource with `for_each`: these names, each with this text.
 fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
     names_request_with(place, names, text, "grep -q . {{.src}}")
@@ -271,7 +337,7 @@ pub(crate) fn names_request_with(place: &Place, names: &[&str], text: &str, chec
     Request {
         group: Arc::new(group::form(&[Arc::clone(&parent)]).remove(0)),
         rendered: rendered.collect(),
-        fleets: vec![InstanceFiles { resource: parent, wanted }],
+        instance_files: vec![InstanceFiles { resource: parent, wanted }],
         dropped: Vec::new(),
         revision: Revision(7),
         change_waits: Arc::default(),

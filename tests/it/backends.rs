@@ -285,7 +285,7 @@ fn nano_container_ends_idle_connections_and_exits_cleanly() {
 
 /// The load of the cluster test counts a request as lost unless the server declined it.
 #[test]
-fn a_request_on_a_closed_connection_is_declined_only_if_the_server_said_so() {
+fn a_request_is_declined_only_if_the_server_said_so() {
     for (signal, is_declined) in [(Signal::SIGTERM, true), (Signal::SIGKILL, false)] {
         let nano = Backend::start("nano-container", &["--grace-seconds", "60"]);
         let declined = runtime().block_on(async {

@@ -5,7 +5,7 @@ use std::fs;
 
 use upstreamd::apply::machine::{Next, Step};
 use upstreamd::apply::transaction::{self, Begun};
-use upstreamd::apply::{Context, Settings, fleet, recovery};
+use upstreamd::apply::{Context, Settings, instance_files, recovery};
 use upstreamd::model::report::{Outcome, Report, Stage, StepFailure};
 use upstreamd::model::resource::Resource;
 
@@ -236,7 +236,7 @@ fn a_look_at_what_would_be_removed_leaves_a_broken_journal_in_place() {
     let journal = fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
     fs::write(&journal, "{ not json").unwrap();
     let (context, id) = (place.context(), &request.group.id);
-    assert!(!fleet::has_files(&context, id, "sites.toml"));
-    assert!(fleet::would_remove(&context, id, &request.fleets[0]).is_empty());
+    assert!(!instance_files::has_files(&context, id, "sites.toml"));
+    assert!(instance_files::would_remove(&context, id, &request.instance_files[0]).is_empty());
     assert_eq!(fs::read_to_string(&journal).unwrap(), "{ not json");
 }

@@ -31,7 +31,7 @@ struct Bed {
     sandbox: Sandbox,
     front: u16,
     backends: [u16; 3],
-    /// Where questions are answered.
+    /// Where questions are answered; several addresses have a blank between them.
     listen: String,
 }
 
@@ -66,7 +66,8 @@ impl Bed {
     }
 
     fn agent(&self) -> Daemon {
-        self.sandbox.start(&["--watch", "--endpoints-listen", &self.listen])
+        let addresses = self.listen.split(' ').flat_map(|address| ["--endpoints-listen", address]);
+        self.sandbox.start(&["--watch"].into_iter().chain(addresses).collect::<Vec<_>>())
     }
 
     /// Starts nginx and the agent with the first backend, and waits until nginx has nothing from disk any more.
@@ -149,6 +150,28 @@ fn changes_reach_nginx_without_a_reload_and_without_loss() {
     });
     assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
     bed.sandbox.wait_log("nginx took the endpoints of web.toml: 1 backend");
+    assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
+}
+
+/// nginx asks them in turn, from a socket for each: consecutive changes are answered at different addresses.
+#[test]
+fn changes_reach_nginx_by_several_addresses() {
+    let mut bed = Bed::new();
+    let both = [bed.listen.clone(), bed.listen.replacen("127.7.", "127.8.", 1)];
+    bed.listen = both.join(" ");
+    let _agent = bed.settle();
+    assert!(bed.file().contains(&format!("resolver {};", bed.listen)), "{}", bed.file());
+    let (workers, file) = (wait_drained(&bed.nginx), bed.file());
+    let backends = bed.backends;
+    let (failed, asked) = bed.failures_during(|| {
+        for ports in [&backends[1..], &backends[..2], &backends[2..], &backends[..1], &backends[1..], &backends[..]] {
+            let mark = bed.sandbox.mark();
+            bed.list(ports);
+            bed.wait_served_by(ports);
+            bed.sandbox.wait_log_since(mark, "nginx took the endpoints of web.toml");
+        }
+    });
+    assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
     assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
 }
 

@@ -132,6 +132,44 @@ fn every_path_and_test_that_the_recipes_name_exists() {
     assert!(wrong.is_empty(), "CONTRIBUTING.md names {wrong:?}");
 }
 
+#[test]
+fn every_function_that_the_map_names_is_in_the_file_beside_it() {
+    let map = read("ARCHITECTURE.md");
+    let parts: Vec<&str> = map.split('`').collect();
+    let (mut wrong, mut found) = (Vec::new(), 0);
+    // Words in backticks are every second part. What is meant: `file.rs` (`one`, `another`).
+    for (at, file) in parts.iter().enumerate().filter(|(at, part)| at % 2 == 1 && part.ends_with(".rs")) {
+        if parts.get(at + 1) != Some(&" (") {
+            continue;
+        }
+        let text = std::fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
+        for name in (at + 2..parts.len()).step_by(2) {
+            found += 1;
+            if !text.contains(parts[name]) {
+                wrong.push(format!("{file} ({})", parts[name]));
+            }
+            if !matches!(parts.get(name + 1), Some(&", " | &"; ")) {
+                break;
+            }
+        }
+    }
+    assert!(wrong.is_empty() && found > 40, "of {found}: {wrong:#?}");
+}
+
+#[test]
+fn the_figures_in_the_readme_are_those_of_the_page_on_performance() {
+    let (readme, page) = (read("README.md"), read("docs/performance.md"));
+    let table = readme.split("## How fast").nth(1).unwrap().split("\n\n").nth(1).unwrap();
+    let cells = table.lines().skip(2).map(|row| row.split('|').nth(2).unwrap());
+    let is_figure = |words: &[&str]| words[0].parse::<f64>().is_ok() && ["ms", "MB"].contains(&words[1]);
+    let words: Vec<&str> = cells.flat_map(|cell| cell.split([' ', ','])).filter(|word| !word.is_empty()).collect();
+    let figures: Vec<String> = words.windows(2).filter(|pair| is_figure(pair)).map(|pair| pair.join(" ")).collect();
+    assert!(figures.len() > 3, "{figures:?}");
+    for figure in figures.iter().map(String::as_str).chain(["990"]) {
+        assert!(page.contains(figure) && readme.contains(figure), "{figure}");
+    }
+}
+
 /// The source as one text in which a string that goes over several lines, or has quotes, stands as it is printed.
 fn source() -> String {
     let mut all = String::new();

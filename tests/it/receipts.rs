@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
-use upstreamd::model::receipt::{self, AgentStanding, Receipt, StoredReceipt};
+use upstreamd::model::receipt::{self, AgentProgress, Receipt, StoredReceipt};
 
 use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
@@ -172,7 +172,7 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     etcd.put("/echo/1", &format!("127.0.0.1:{first}"));
     let balancer = Balancer::new(&etcd);
     let mut agent = balancer.start("a");
-    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentProgress::InSync);
     let before = stored(&etcd, "/upstreamd/agents/a").unwrap();
     assert_ne!(before.lease, 0, "it goes with its agent");
 
@@ -181,12 +181,12 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     let revision = stored(&etcd, "/echo/2").unwrap().mod_revision;
     let draining = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
     // The connection holds its worker, which does not know the second backend.
-    assert_eq!(draining.standing(), AgentStanding::Draining, "{draining:?}");
+    assert_eq!(draining.standing(), AgentProgress::Draining, "{draining:?}");
     assert_eq!((draining.resources[0].converged, draining.generation), (Some(revision), 2));
     assert!(!has_drained(&etcd, "/echo/2"));
     drop(connection);
     wait_until("drained", DEADLINE, || has_drained(&etcd, "/echo/2"));
-    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     assert_eq!((drained.generation, drained.drained_generation), (2, Some(2)));
 
     // Nothing moves: other keys, another look at everything, the same value again.
@@ -197,7 +197,7 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     // A change that does move it, behind those.
     etcd.put("/echo/3", "127.0.0.1:1");
     wait_receipt(&etcd, "a", "in sync again", |receipt| {
-        receipt.generation == 3 && receipt.standing() == AgentStanding::InSync
+        receipt.generation == 3 && receipt.standing() == AgentProgress::InSync
     });
     let moved = stored(&etcd, "/upstreamd/agents/a").unwrap();
     // Applied and, unless both came at once, drained.
@@ -216,7 +216,7 @@ fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
     etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
     let balancer = Balancer::new(&etcd);
     let _agent = balancer.start("a");
-    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentProgress::InSync);
     let mut to_b = connection_to(balancer.port, b'b');
     let to_a = [connection_to(balancer.port, b'a'), connection_to(balancer.port, b'a')];
     let [worker] = balancer.nginx.worker_pids().try_into().unwrap();
@@ -244,7 +244,7 @@ fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
         "the old worker is there"
     );
     drop(to_b);
-    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     let log = balancer.sandbox.log();
     assert_eq!(log.matches("drained, nginx has no connection").count(), 1, "{log}");
     assert_eq!(log.matches("drained, no worker").count(), 3, "the first change and both additions:\n{log}");
@@ -262,7 +262,7 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
     let _agent = balancer.sandbox.start(&arguments);
     balancer.sandbox.wait_log("reloading nginx once more");
     balancer.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
-    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     let mut to_b = connection_to(balancer.port, b'b');
     let to_a = connection_to(balancer.port, b'a');
     let workers = balancer.nginx.worker_pids();
@@ -277,7 +277,7 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
     let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied > removal);
     assert!(added.resources[0].drained < removal, "{added:?}");
     drop(to_a);
-    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     assert_eq!(drained.generation, 2, "no reload: {drained:?}");
     balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");
     assert_eq!((balancer.nginx.worker_pids(), asked(&mut to_b)), (workers, Some(b'b')));
@@ -291,7 +291,7 @@ fn a_udp_session_counts_until_nginx_ends_it() {
     etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
     let balancer = Balancer::new(&etcd);
     let _agent = balancer.start("a");
-    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentProgress::InSync);
     let mut to_b = connection_to(balancer.port, b'b');
     wait_for("a session with the backend", DEADLINE, || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -358,11 +358,11 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
     let _agents =
         [("a", &good), ("b", &bad)].map(|(id, sandbox)| sandbox.start(&["--watch", "--receipts", "--agent-id", id]));
     for id in ["a", "b"] {
-        wait_receipt(&etcd, id, "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+        wait_receipt(&etcd, id, "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     }
     etcd.put("/v/x", "bad");
     let revision = stored(&etcd, "/v/x").unwrap().mod_revision;
-    let behind = wait_receipt(&etcd, "b", "behind", |receipt| receipt.standing() == AgentStanding::Behind);
+    let behind = wait_receipt(&etcd, "b", "behind", |receipt| receipt.standing() == AgentProgress::Behind);
     assert_eq!((behind.resources[0].seen, behind.resources[0].drained), (revision, None));
     wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
 
@@ -381,7 +381,7 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
     assert_eq!(json[1]["receipt"]["resources"][0]["applied"], applied);
 
     etcd.put("/v/x", "good again");
-    wait_receipt(&etcd, "b", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "b", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn a_receipt_goes_on_while_another_of_the_group_is_refused() {
         sandbox.resource(name, &lines);
     }
     let _agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
-    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     etcd.put("/other/x", "bad");
     let refused = stored(&etcd, "/other/x").unwrap().mod_revision;
     wait_receipt(&etcd, "a", "refused", |receipt| receipt.resources[0].seen == refused);
@@ -423,7 +423,7 @@ fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
     sandbox.plain_resource("app", "");
     let mut agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
     sandbox.wait_output("app", "one\n");
-    wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == AgentProgress::InSync);
     etcd.kill();
     sandbox.wait_log("cannot update the agent's receipt, trying again");
     // An edit of the template is applied without etcd.
@@ -452,7 +452,7 @@ fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
     let dest = sandbox.text_path("out/all");
     sandbox.resource("all", &table("all.tera", &dest).keys(&["/"]));
     let agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
-    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     for round in 1..=5 {
         etcd.put("/v/x", &round.to_string());
         sandbox.wait_output("all", &format!("/v/x {round}\n"));

@@ -1,11 +1,12 @@
 //! The instances of a resource with `for_each`: one for each name that a tree has. Never lets two resources have one file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::claims::Claims;
 use crate::agent::state::{FileState, Instance};
-use crate::apply::fleet::InstanceFiles;
+use crate::apply::instance_files::InstanceFiles;
 use crate::model::for_each::{self, ForEach};
 use crate::model::guard::{Guard, OnEmpty, RenderCount};
 use crate::model::report::{Stage, StepFailure};
@@ -13,63 +14,95 @@ use crate::model::resource::{InstanceId, Resource};
 use crate::model::text;
 use crate::model::view::View;
 
-/// The instances of a resource after its names were read.
+/// The names that a view has for a resource, before anything is done about them.
+pub(super) struct FoundNames {
+    /// Each with the path of its file, or the reason why it can have none.
+    files: Vec<(InstanceId, Result<PathBuf, String>)>,
+    /// Number of names that can have a file, for the resource's guard.
+    pub(super) found: RenderCount,
+}
+
+impl FoundNames {
+    /// Returns the names in the view.
+    pub(super) fn of(resource: &Resource, for_each: &ForEach, view: &View, claims: &Claims) -> FoundNames {
+        let is_shell_word = resource.commands_name_a_file();
+        let file = |(name, dest): (&str, Result<PathBuf, &'static str>)| {
+            let dest = dest.and_then(|dest| match is_shell_word && !for_each::is_plain(name) {
+                true => Err("a command names its file, and it has a character that means something to a shell"),
+                false => Ok(dest),
+            });
+            let id = InstanceId { item: Some(Arc::from(name)), ..resource.id.clone() };
+            (id, dest.map_err(str::to_owned).and_then(|dest| claims.free_for(resource.name(), dest)))
+        };
+        let files: Vec<_> = for_each.files(view).into_iter().map(file).collect();
+        let count = files.iter().filter(|(_, dest)| dest.is_ok()).count();
+        let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
+        FoundNames { files, found }
+    }
+
+    /// Returns the names that can have no file, with the reasons.
+    pub(super) fn refused(self) -> Vec<(InstanceId, StepFailure)> {
+        self.files.into_iter().filter_map(|(id, dest)| Some(refusal(id, &dest.err()?))).collect()
+    }
+}
+
+fn refusal(id: InstanceId, problem: &str) -> (InstanceId, StepFailure) {
+    let name = text::shortened(id.item.as_deref().unwrap_or_default(), 100);
+    let message = format!("the name {name:?} can have no file: {problem}");
+    (id, StepFailure::new(Stage::Stage, message))
+}
+
+/// The instances of a resource after its guard has agreed to the names.
 pub(super) struct Expansion {
-    /// Names that cannot have a file, with the reasons.
+    /// FoundNames that cannot have a file, with the reasons.
     pub(super) refused: Vec<(InstanceId, StepFailure)>,
     /// Instances of the last pass whose names are gone.
     pub(super) gone: Vec<Instance>,
     /// Files that stay.
-    pub(super) fleet: InstanceFiles,
-    /// Number of names, for the resource's guard.
-    pub(super) found: RenderCount,
+    pub(super) files: InstanceFiles,
 }
 
-/// Updates `instances` to the names in the view. An instance that stays keeps its state.
+/// Updates `instances` to these names. An instance that stays keeps its state.
 pub(super) fn expand(
     resource: &Arc<Resource>,
     for_each: &ForEach,
-    view: &View,
+    names: FoundNames,
     claims: &Claims,
     instances: &mut BTreeMap<Arc<str>, Instance>,
 ) -> Expansion {
     let mut before = std::mem::take(instances);
-    let files = for_each.files(view);
-    let id = |name: &str| InstanceId { item: Some(Arc::from(name)), ..resource.id.clone() };
-    let is_shell_word = resource.commands_name_a_file();
-    let wanted = files.iter().map(|(name, dest)| {
-        let dest = dest.clone().and_then(|dest| match is_shell_word && !for_each::is_plain(name) {
-            true => Err("a command names its file, and it has a character that means something to a shell"),
-            false => Ok(dest),
-        });
-        (id(name), dest.map_err(str::to_owned))
-    });
     let had = before.values().map(|instance| instance.resource.dest.as_path());
-    let (outcomes, in_folder) = claims.exchange(resource.name(), had, wanted, for_each.folder());
+    let ids: Vec<InstanceId> = names.files.iter().map(|(id, _)| id.clone()).collect();
+    let (outcomes, in_folder) = claims.exchange(resource.name(), had, names.files.into_iter(), for_each.folder());
     let mut refused = Vec::new();
-    for ((name, _), outcome) in files.iter().zip(outcomes) {
+    for (id, outcome) in ids.into_iter().zip(outcomes) {
         let dest = match outcome {
             Ok(dest) => dest,
             Err(problem) => {
-                let message = format!("the name {:?} can have no file: {problem}", text::shortened(name, 100));
-                refused.push((id(name), StepFailure::new(Stage::Stage, message)));
+                refused.push(refusal(id, &problem));
                 continue;
             }
         };
-        let instance = match before.remove_entry(*name) {
+        let Some(name) = id.item else { continue };
+        let instance = match before.remove_entry(&*name) {
             Some((name, known)) if known.resource.dest == dest => (name, known),
-            _ => (
-                Arc::from(*name),
-                Instance { resource: Arc::new(resource.instance(name, dest)), file: FileState::default() },
-            ),
+            _ => {
+                let resource = Arc::new(resource.instance(&name, dest));
+                (name, Instance { resource, file: FileState::default() })
+            }
         };
         instances.insert(instance.0, instance.1);
     }
     // Files of other resources are not ours to remove.
-    let fleet = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
-    let count = instances.len();
-    let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
-    Expansion { refused, gone: before.into_values().collect(), fleet, found }
+    let files = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
+    Expansion { refused, gone: before.into_values().collect(), files }
+}
+
+/// Claims the files of instances that stay as they are: after an edit of conf.d nobody has them.
+pub(super) fn keep(resource: &Resource, for_each: &ForEach, claims: &Claims, instances: &BTreeMap<Arc<str>, Instance>) {
+    let had = instances.values().map(|instance| instance.resource.dest.as_path());
+    let kept = instances.values().map(|instance| (instance.resource.id.clone(), Ok(instance.resource.dest.clone())));
+    claims.exchange(resource.name(), had, kept, for_each.folder());
 }
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the

@@ -12,8 +12,8 @@ use crate::agent::mark::Mark;
 use crate::agent::standing::Standing;
 use crate::agent::state::{FileState, Instance, ResourceState};
 use crate::agent::wait::WaitDecision;
-use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
+use crate::apply::instance_files::{self, InstanceFiles};
 use crate::apply::live_count;
 use crate::model::backend_change::BackendChange;
 use crate::model::changed_keys::ChangedKeys;
@@ -30,7 +30,7 @@ use crate::model::tree::Tree;
 use crate::render::{Memory, Reads, SkippedKey};
 use crate::world::{clock, fs};
 
-use super::instances;
+use super::instances::{self, FoundNames};
 use super::render::{self, view};
 use super::terms::{LastStep, Shown, Terms};
 
@@ -40,7 +40,7 @@ pub(super) struct Work {
     /// New content.
     pub(super) rendered: Vec<Rendered>,
     /// All files of the resources with `for_each` that were looked at.
-    pub(super) fleets: Vec<InstanceFiles>,
+    pub(super) instance_files: Vec<InstanceFiles>,
     /// Resources and instances that could not be rendered.
     pub(super) dropped: Vec<(InstanceId, StepFailure)>,
 }
@@ -86,12 +86,12 @@ impl Preparation<'_> {
     pub(super) fn end(mut self) -> (Work, Findings) {
         if self.terms.all_or_none && !self.work.dropped.is_empty() {
             self.work.rendered.clear();
-            self.work.fleets.clear();
+            self.work.instance_files.clear();
             self.findings.again.extend(self.group.resources.iter().map(|resource| Arc::clone(resource.name())));
         }
         // A file that one resource gives up and a different one takes over is not removed.
-        for fleet in &mut self.work.fleets {
-            fleet.wanted.extend(self.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()));
+        for of_one in &mut self.work.instance_files {
+            of_one.wanted.extend(self.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()));
         }
         if !self.terms.apply() {
             self.show();
@@ -103,8 +103,10 @@ impl Preparation<'_> {
     fn show(&mut self) {
         let shown = &mut self.findings.shown;
         shown.extend(self.work.rendered.drain(..).map(Shown::File));
-        for fleet in self.work.fleets.drain(..) {
-            shown.extend(fleet::would_remove(&self.terms.context, &self.group.id, &fleet).into_iter().map(Shown::Gone));
+        for of_one in self.work.instance_files.drain(..) {
+            shown.extend(
+                instance_files::would_remove(&self.terms.context, &self.group.id, &of_one).into_iter().map(Shown::Gone),
+            );
         }
     }
 
@@ -164,18 +166,22 @@ impl Preparation<'_> {
             self.work.dropped.push((resource.id.clone(), failure));
             return;
         }
-        let expansion = instances::expand(resource, for_each, &view, self.claims, &mut state.instances);
+        let names = FoundNames::of(resource, for_each, &view, self.claims);
+        if let Err(failure) = self.judge_names(resource, names.found, &mut state.own) {
+            // Nothing is gone, then: the instances keep their files and all that is known of them.
+            self.findings.again.insert(Arc::clone(resource.name()));
+            instances::keep(resource, for_each, self.claims, &state.instances);
+            self.work.dropped.extend(names.refused());
+            self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
+            return;
+        }
+        let expansion = instances::expand(resource, for_each, names, self.claims, &mut state.instances);
         let changed = mark.paths(&resource.prefix);
         for Instance { file, .. } in expansion.gone {
             let reads = file.reads.unwrap_or_else(Reads::everything);
             state.removed.add(file.backends.removed(&reads, changed.as_deref()));
         }
         self.work.dropped.extend(expansion.refused);
-        if let Err(failure) = self.judge_names(resource, expansion.found, &mut state.own) {
-            self.findings.again.insert(Arc::clone(resource.name()));
-            self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
-            return;
-        }
         let only = match &self.terms.last_step {
             LastStep::Show { item } => item.clone(),
             _ => None,
@@ -189,7 +195,7 @@ impl Preparation<'_> {
             let member = Member { resource, renderer: Arc::clone(&member.renderer) };
             self.render_into(&member, tree, mark, &mut instance.file);
         }
-        self.work.fleets.push(expansion.fleet);
+        self.work.instance_files.push(expansion.files);
     }
 
     /// Asks the guard whether so many names may be gone. An error keeps every file; it contains a failure if the guard's
@@ -204,7 +210,7 @@ impl Preparation<'_> {
             return Ok(());
         }
         let judged = instances::with_names_guard(resource);
-        let has_files = fleet::has_files(&self.terms.context, &self.group.id, resource.name());
+        let has_files = instance_files::has_files(&self.terms.context, &self.group.id, resource.name());
         let decision = self.decide(&judged, own, found, has_files);
         match decision.verdict {
             Verdict::Keep | Verdict::Hold(_) => Err(None),

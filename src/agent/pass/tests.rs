@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::agent::catalog::{Catalog, Confdirs, load};
 use crate::agent::desk::Desk;
+use crate::apply::journal::{self, Journal};
 use crate::config::resource::Defaults;
 use crate::model::dns::Srv;
 use crate::model::event::Event;
@@ -138,11 +139,12 @@ struct Walk {
 }
 
 const LISTS_WEB: &str = "{% for b in backends(prefix=\"/web\") %}{{ b.address }}{% endfor %}";
+const EACH: &str = "for_each = '/each'";
 const LISTS_EACH: &str = "{% for b in backends(prefix=\"/each/\" ~ item) %}{{ b.address }}{% endfor %}";
 
-/// Reads conf.d with the resources of a [`Walk`] and this template of `web`; `each` has a file for each name below this key.
-fn conf_d(path: &Path, web: &str, names: &str) -> Catalog {
-    let each = format!("keys = ['/each', '/other']\nfor_each = '{names}'");
+/// Reads conf.d with the resources of a [`Walk`], this template of `web`, and these fields of `each`.
+fn conf_d(path: &Path, web: &str, each: &str) -> Catalog {
+    let each = format!("keys = ['/each', '/other']\n{each}");
     for (name, template, lines) in [("web", web, "keys = ['/web']"), ("each", LISTS_EACH, &each)] {
         std::fs::create_dir_all(path.join("conf.d")).unwrap();
         std::fs::create_dir_all(path.join("templates")).unwrap();
@@ -156,9 +158,9 @@ fn conf_d(path: &Path, web: &str, names: &str) -> Catalog {
 }
 
 impl Walk {
-    fn new(keys: &[(&str, &str)]) -> Walk {
+    fn new(keys: &[(&str, &str)], each: &str) -> Walk {
         let folder = tempfile::tempdir().unwrap();
-        let catalog = conf_d(folder.path(), LISTS_WEB, "/each");
+        let catalog = conf_d(folder.path(), LISTS_WEB, each);
         let ranges = catalog.stores[0].wanted.all().clone();
         let entries = keys.iter().map(|(key, value)| (Key::from(*key), Value::from(*value))).collect();
         let now = Instant::now();
@@ -176,6 +178,13 @@ impl Walk {
         let deletes = keys.iter().map(|key| Key::from(*key)).collect();
         let revision = Revision(self.revision);
         let changes = Event::Changes { revision, puts: Vec::new(), leases: Vec::new(), deletes };
+        self.desk.take_event(0, changes, self.now);
+    }
+
+    fn put(&mut self, key: &str, value: &str) {
+        self.revision += 1;
+        let (revision, puts) = (Revision(self.revision), vec![(Key::from(key), Value::from(value))]);
+        let changes = Event::Changes { revision, puts, leases: Vec::new(), deletes: Vec::new() };
         self.desk.take_event(0, changes, self.now);
     }
 
@@ -222,7 +231,7 @@ fn what_a_pass_removes_is_known_once_nginx_serves_it() {
         let texts = |addresses: &[&str]| addresses.iter().map(|address| (*address).to_owned()).collect::<Vec<_>>();
         BTreeMap::from([("each.toml".to_owned(), each.map(texts)), ("web.toml".to_owned(), web.map(texts))])
     };
-    let mut walk = Walk::new(&keys);
+    let mut walk = Walk::new(&keys, EACH);
     assert_eq!(walk.pass(Outcome::Applied, true), found(None, None), "nobody knows what was there before");
 
     walk.delete(&["/web/a"]);
@@ -240,6 +249,34 @@ fn what_a_pass_removes_is_known_once_nginx_serves_it() {
 }
 
 #[test]
+fn names_that_a_guard_holds_keep_all_that_is_known_of_their_files() {
+    let keys = [("/each/x/1", "10.0.0.1:80"), ("/each/y/1", "10.0.0.2:80"), ("/each/z/1", "10.0.0.3:80")];
+    let mut walk = Walk::new(&keys, &format!("{EACH}\nmax_drop_percent = 40"));
+    let pass = walk.prepared();
+    let made = ["x", "y", "z"].map(|name| walk.folder.path().join(format!("each-{name}")));
+    let made = [("each.toml".to_owned(), made.into())].into();
+    journal::save(&pass.terms.context, &pass.group.id, &Journal { made, ..Journal::default() }).unwrap();
+    let resources = vec!["each.toml".into(), "web.toml".into()];
+    let files = pass.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()).collect();
+    let report = Report { outcome: Outcome::Applied, files, resources, ..Report::unchanged(Revision(1)) };
+    walk.desk.take_back(&mut pass.end(report), walk.now, 0.5);
+
+    let names = |found: &Findings| found.live["each.toml"].keys().map(ToString::to_string).collect::<Vec<_>>();
+    let removed = |found: &Findings| format!("{:?}", found.removed.get("each.toml").map(|removal| &removal.removed));
+    let all = ["each.toml[x]", "each.toml[y]", "each.toml[z]"];
+    walk.delete(&["/each/y/1", "/each/z/1"]);
+    let held = walk.findings(Outcome::Applied, false);
+    assert_eq!((names(&held), removed(&held)), (all.map(str::to_owned).to_vec(), "None".to_owned()));
+
+    walk.put("/each/y/1", "10.0.0.4:80");
+    let found = walk.findings(Outcome::Applied, true);
+    assert_eq!(names(&found), all[..2]);
+    assert_eq!(removed(&found), "Some(Unknown)", "anything may have changed while they were held");
+    let changed = found.backends[&walk.folder.path().join("each-y")].to_string();
+    assert_eq!(changed, "1 backend, +10.0.0.4:80, -10.0.0.2:80", "what was live is known");
+}
+
+#[test]
 fn the_lists_of_a_resource_are_those_of_its_files_now() {
     let keys = [
         ("/web/a", "10.0.0.1:80"),
@@ -248,7 +285,7 @@ fn the_lists_of_a_resource_are_those_of_its_files_now() {
         ("/each/y/1", "10.0.0.4:80"),
         ("/other/y", "v"),
     ];
-    let mut walk = Walk::new(&keys);
+    let mut walk = Walk::new(&keys, EACH);
     let lists = |found: &Findings| {
         let files = found.live.values().flatten();
         let said = |(id, live): (&InstanceId, &Option<Arc<LiveBackends>>)| match live {
@@ -261,15 +298,15 @@ fn the_lists_of_a_resource_are_those_of_its_files_now() {
     assert_eq!(lists(&found), ["each.toml[x] 2", "each.toml[y] 1", "web.toml 1"]);
 
     let path = walk.folder.path().to_owned();
-    let reread = |walk: &mut Walk, web: &str, names: &str| {
-        walk.desk.set_catalog(Arc::new(conf_d(&path, web, names)), walk.now);
+    let reread = |walk: &mut Walk, web: &str, each: &str| {
+        walk.desk.set_catalog(Arc::new(conf_d(&path, web, each)), walk.now);
     };
-    reread(&mut walk, LISTS_WEB, "/each");
+    reread(&mut walk, LISTS_WEB, EACH);
     walk.delete(&["/each/x/1"]);
     let found = walk.findings(Outcome::Applied, true);
     assert_eq!(found.backends[&path.join("each-x")].to_string(), "1 backend, -10.0.0.2:80", "what was live is known");
 
-    reread(&mut walk, "nothing", "/other");
+    reread(&mut walk, "nothing", "for_each = '/other'");
     let failed = Outcome::Rejected(StepFailure::new(Stage::Check, "no"));
     assert_eq!(lists(&walk.findings(failed, false)), [""; 0], "all files are as they were");
     let found = walk.findings(Outcome::Applied, true);
@@ -281,7 +318,7 @@ fn what_is_live_beside_a_failure_counts_and_what_is_not_is_tried_again() {
     let failure = || StepFailure::new(Stage::Reload, "no");
     let undone = |reload_old: Option<StepFailure>| Outcome::RolledBack { cause: failure(), reload_old };
     let check = |outcome: Outcome, live: &[&str], again: &[&str]| {
-        let mut walk = Walk::new(&[("/web/a", "10.0.0.1:80"), ("/each/x/1", "10.0.0.3:80")]);
+        let mut walk = Walk::new(&[("/web/a", "10.0.0.1:80"), ("/each/x/1", "10.0.0.3:80")], EACH);
         let mut pass = walk.prepared();
         pass.tried = ["web.toml", "each.toml"].map(Arc::from).into();
         let resources = vec!["each.toml".into()];

@@ -153,7 +153,7 @@ fn while_old_workers_pile_up_additions_wait_and_removals_go_first() {
     timeline.change_urgently(6050, Urgency::Removal);
     timeline.run_to(6500);
     assert_eq!(timeline.started, [0, 4010, 6150], "a removal takes the addition with it");
-    timeline.load = Load::Hold;
+    timeline.load = Load::Paused;
     timeline.change(8000);
     timeline.run_to(20_000);
     assert_eq!((timeline.started.len(), timeline.timing.due_at(timeline.load)), (3, None), "held");
@@ -167,7 +167,7 @@ fn a_group_without_nginx_does_not_care_about_its_workers() {
     let now = Instant::now();
     let mut timing = Timing::new(Some(Pace::default()), false);
     timing.changed(Urgency::Addition, now);
-    assert_eq!(timing.due_at(Load::Hold), Some(now));
+    assert_eq!(timing.due_at(Load::Paused), Some(now));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::model::lease::LeaseId;
 use super::entry::KeyState;
 use super::{Holder, Registrar};
 
-/// How a key stands in etcd.
+/// State of a key in etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyFact<'a> {
     /// It has been under our lease since then.

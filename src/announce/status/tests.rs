@@ -14,7 +14,7 @@ const S: Duration = Duration::from_secs(1);
 const KEY: &str = "/services/web/one";
 const LEASE: i64 = 0x1f;
 
-/// What happens to the key.
+/// The fate of the key.
 #[derive(Clone, Copy)]
 enum Fate {
     Nothing,

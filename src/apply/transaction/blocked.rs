@@ -27,6 +27,6 @@ pub(super) fn leave_out(context: &Context, request: &mut Request, blocked: Vec<(
         failure.is_none()
     });
     // A file of theirs that cannot be removed.
-    request.fleets.retain(|fleet| failure_of(&fleet.resource.id).is_none());
+    request.instance_files.retain(|of_one| failure_of(&of_one.resource.id).is_none());
     request.dropped.extend(blocked);
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::apply::Context;
 use crate::apply::failure;
-use crate::apply::fleet::InstanceFiles;
 use crate::apply::group::Group;
+use crate::apply::instance_files::InstanceFiles;
 use crate::apply::isolate::{CheckRefusal, Isolated, Search};
 use crate::apply::plan;
 use crate::model::key::Revision;
@@ -24,7 +24,7 @@ use super::{Request, run_one};
 /// files do not have to wait for them.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
-    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
+    let Request { group, rendered, instance_files, dropped, revision, change_waits } = request;
     let files: HashSet<&PathBuf> = whole.files.iter().collect();
     let mut changed: Vec<Rendered> =
         rendered.into_iter().filter(|rendered| files.contains(&rendered.resource.dest)).collect();
@@ -67,10 +67,10 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         trials.drop_refused(&changed, found);
     }
     if !whole.removed.is_empty() {
-        match trials.run(Vec::new(), fleets.clone()).await {
+        match trials.run(Vec::new(), instance_files.clone()).await {
             Tried::Passed => {}
             Tried::Refused(cause) if any_good => {
-                let names = fleets.iter().map(|fleet| fleet.resource.id.clone());
+                let names = instance_files.iter().map(|of_one| of_one.resource.id.clone());
                 trials.report.dropped.extend(names.map(|name| (name, cause.clone())));
             }
             Tried::Refused(_) => return whole,
@@ -98,9 +98,10 @@ enum Tried {
 }
 
 impl Trials<'_> {
-    async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<InstanceFiles>) -> Tried {
+    async fn run(&mut self, rendered: Vec<Rendered>, instance_files: Vec<InstanceFiles>) -> Tried {
         let (group, change_waits) = (Arc::clone(&self.group), Arc::clone(&self.change_waits));
-        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision: self.revision, change_waits };
+        let request =
+            Request { group, rendered, instance_files, dropped: Vec::new(), revision: self.revision, change_waits };
         let report = run_one(self.context, request).await;
         self.report.warnings.extend(report.warnings);
         self.report.dropped.extend(report.dropped);

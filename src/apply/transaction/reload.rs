@@ -1,6 +1,8 @@
 //! The steps of a transaction that make a program read its files again and prove that it did. Never touches the files.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::apply::machine::{Done, ReloadProof, Reloaded};
 use crate::apply::nginx::Nginx;
@@ -11,8 +13,8 @@ use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::{installation, words};
-use crate::world::clock;
 use crate::world::process::{self, CommandEnd, FinishedCommand};
+use crate::world::{clock, fs};
 
 use super::Transaction;
 
@@ -61,8 +63,12 @@ impl Transaction {
     }
 
     async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Reloaded {
+        let texts = self.reload_texts(command);
+        if texts.is_empty() {
+            return Reloaded::Done;
+        }
         self.report.reload_ran = true;
-        let (text, finished) = self.run_reload(command).await;
+        let (text, finished) = self.run_reload(texts, command.timeout).await;
         let failed = || failure::of_command(Stage::Reload, "reload_cmd", &command.text, &finished);
         match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
             (true, None) => Reloaded::Done,
@@ -81,22 +87,30 @@ impl Transaction {
         }
     }
 
-    async fn run_reload(&mut self, command: &CommandLine) -> (String, FinishedCommand) {
-        let mut named: Vec<&StagedFile> = self.changed().collect();
-        if named.is_empty() {
-            named = self.files.iter().collect();
-        }
-        let nowhere = PathBuf::new();
-        let mut texts: Vec<String> =
-            named.iter().map(|file| command.shell_text(&file.target.path(), file.dest())).collect();
+    /// Returns the commands that reload: one, or one for each file if it names a file. None if it does and the group has no file.
+    fn reload_texts(&self, command: &CommandLine) -> Vec<String> {
         if !command.names_a_file() {
-            texts = vec![command.shell_text(&nowhere, &nowhere)];
+            let nowhere = Path::new("");
+            return vec![command.shell_text(nowhere, nowhere)];
         }
-        let nothing =
-            FinishedCommand { end: CommandEnd::Exited(0), output: String::new(), elapsed: std::time::Duration::ZERO };
+        let text = |file: &StagedFile| command.shell_text(&file.target.path(), file.dest());
+        if !self.journal.reload_owed && self.changed().next().is_some() {
+            return self.changed().map(text).collect();
+        }
+        // Nobody knows for which of the files it is owed.
+        let here: BTreeSet<&PathBuf> = self.files.iter().map(StagedFile::dest).collect();
+        let others = self.journal.files.keys().filter(|dest| !here.contains(dest));
+        let others =
+            others.map(|dest| command.shell_text(&fs::resolve_links(dest).unwrap_or_else(|_| dest.clone()), dest));
+        self.files.iter().map(text).chain(others).collect()
+    }
+
+    /// Runs these commands up to the first one that fails. Returns the last one, and how it ended.
+    async fn run_reload(&mut self, texts: Vec<String>, timeout: Option<Duration>) -> (String, FinishedCommand) {
+        let nothing = FinishedCommand { end: CommandEnd::Exited(0), output: String::new(), elapsed: Duration::ZERO };
         let mut last = (String::new(), nothing);
         for text in texts {
-            let finished = process::run_shell(&text, command.timeout).await;
+            let finished = process::run_shell(&text, timeout).await;
             let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
             self.report.commands.push(CommandRun { kind: CommandKind::Reload, elapsed, succeeded });
             last = (text, finished);

@@ -22,7 +22,7 @@ const MIN_TRIALS: usize = 16;
 const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// Checks that a search may take in any case while a change, or the group of another resource, waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
-/// How many files that no check has reached are tried together at first; each is written to disk before it is tried.
+/// Number of files that no check has reached and that are tried together at first; each is written to disk before it is tried.
 pub(super) const FIRST_PORTION: usize = 256;
 /// Least number of them.
 const MIN_PORTION: usize = 16;
@@ -64,10 +64,10 @@ impl Patience {
     }
 }
 
-/// What is known of files that are not live, by group.
+/// Facts about files that are not live, by group.
 pub(in crate::apply) type Refusals = HashMap<String, GroupRefusals>;
 
-/// What is known of a group's files that are not live.
+/// Facts about a group's files that are not live.
 #[derive(Debug)]
 pub(in crate::apply) struct GroupRefusals {
     known: BTreeMap<PathBuf, RefusedFile>,
@@ -77,7 +77,7 @@ pub(in crate::apply) struct GroupRefusals {
     portion: usize,
     /// Whether the last portion had as many as that.
     is_full: bool,
-    /// What the journal says.
+    /// The journal's record of it.
     written: BTreeMap<PathBuf, String>,
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
         report.dropped.extend(names.into_iter().map(|name| (name, StepFailure::undecided())));
         return report;
     }
-    report.in_place = first.fleets.iter().map(|fleet| fleet.resource.id.clone()).chain(firsts).collect();
+    report.in_place = first.instance_files.iter().map(|of_one| of_one.resource.id.clone()).chain(firsts).collect();
     let group_id = request.group.id.clone();
     let next = remembered(context, &Request { rendered: second, dropped: Vec::new(), ..request }).await;
     if let Some(group) = context.refusals.lock().ok().as_mut().and_then(|refusals| refusals.get_mut(&group_id)) {
@@ -246,8 +246,9 @@ impl GroupRefusals {
     fn settle(&mut self, request: &Request, report: &Report) {
         report.files.iter().for_each(|dest| drop(self.known.remove(dest)));
         let is_gone = |dest: &PathBuf, resource: &str| {
-            let mut fleets = request.fleets.iter().filter(|fleet| **fleet.resource.name() == *resource);
-            fleets.any(|fleet| !fleet.wanted.contains(dest))
+            let mut instance_files =
+                request.instance_files.iter().filter(|of_one| **of_one.resource.name() == *resource);
+            instance_files.any(|of_one| !of_one.wanted.contains(dest))
         };
         self.known.retain(|dest, refusal| !is_gone(dest, &refusal.resource));
     }

@@ -162,8 +162,8 @@ complete -c upstreamd -n "__fish_seen_subcommand_from explain" -a "(upstreamd ex
 complete -c upstreamd -n "contains -- -- (commandline -opc)" -a "(__fish_complete_command)"
 "#;
 
-/// Where clap's function for fish parses the words before the cursor; it fails while the last of them is a flag whose value is still to
-/// come.
+/// The place where clap's function for fish parses the words before the cursor; it fails while the last of them is a flag whose value is
+/// still to come.
 const FISH_PARSE: &str = "    argparse -s (__fish_upstreamd_global_optspecs) -- $cmd 2>/dev/null\n";
 
 /// Returns the completions for a shell.

@@ -277,12 +277,12 @@ settings! {
     PASSWORD = setting("password", SettingKind::Secret, Section::Store,
         "password; other users can see a flag, so prefer the file or the environment").may_be_empty();
     INSECURE_LOGIN = setting("insecure-login", SettingKind::Switch, Section::Store,
-        "log in without TLS too, so that everybody on the way can read the password; localhost needs no permission").default("false");
+        "log in without TLS too, so that anybody on the way can read the password; localhost needs no permission").default("false");
     FILE = setting("file", SettingKind::Paths, Section::Store,
         "YAML, JSON or TOML file with keys, or a folder of them; may be repeated");
     FILTER = setting("filter", SettingKind::Text, Section::Store, "which files of such a folder to read").default("*");
     MAX_STORE_KEYS = setting("max-store-keys", SettingKind::Count, Section::Store,
-        "most keys that are read of a store; with more, it counts as lost and every file stays as it is").default("1000000");
+        "most keys that are read from a store; with more, it counts as lost and every file stays as it is").default("1000000");
     MAX_STORE_MIB = setting("max-store-mib", SettingKind::Count, Section::Store,
         "most MiB of keys and values that are kept of a store; with more, it counts as lost").default("256");
     MAX_VALUE_MIB = setting("max-value-mib", SettingKind::Count, Section::Store,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::*;
 
@@ -57,13 +57,18 @@ impl Walk {
         self.ask_at(0, port, id)
     }
 
+    /// Takes a message as the service does.
+    fn take(&mut self, asker: Asker, bytes: &[u8], is_nginx: Option<bool>) -> Option<Packet> {
+        let message = message::read(bytes);
+        let is_nginx = if self.answerer.must_identify(asker, &message, self.now) { is_nginx } else { Some(true) };
+        self.answerer.take_datagram(asker, message, self.now, is_nginx)
+    }
+
     /// Asks at one of our addresses.
     fn ask_at(&mut self, socket: usize, port: u16, id: u16) -> Option<Vec<u16>> {
         let bytes = query(&format!("_peers._tcp.{}", self.name), RecordType::SRV, id);
         let asker = Asker { socket, ..asker(port) };
-        let packet = self
-            .answerer
-            .take_datagram(asker, &bytes, self.now, || self.users_are_known.then_some(port != STRANGER))?;
+        let packet = self.take(asker, &bytes, self.users_are_known.then_some(port != STRANGER))?;
         assert_eq!(packet.to, asker);
         Some(ports(&packet.bytes))
     }
@@ -275,7 +280,7 @@ fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
 fn targets_are_answered_and_other_names_are_refused() {
     let mut walk = Walk::new();
     let mut ask = |name: &str, kind| {
-        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now, || Some(true))?;
+        let packet = walk.take(asker(1), &query(name, kind, 5), Some(true))?;
         let message = Message::from_vec(&packet.bytes).unwrap();
         let ttl = message.answers.first().map(|record| record.ttl);
         Some((message.metadata.response_code, message.answers.len(), ttl))
@@ -327,6 +332,22 @@ fn who_counted_before_nginx_was_known_is_judged_again() {
     assert_eq!(walk.ask(STRANGER, 3), Some(vec![81]));
     assert_eq!((walk.ask(1, 3), walk.worker()), (None, Some(1)));
     assert_eq!(walk.publish(&["10.0.0.2:82"]), [1], "only nginx has a question that is held");
+}
+
+#[test]
+fn a_socket_that_was_silent_may_be_somebody_elses() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 1);
+    assert_eq!(walk.ask(1, 2), None, "held");
+    let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 3);
+    let must_identify = |walk: &Walk| walk.answerer.must_identify(asker(1), &message::read(&question), walk.now);
+    assert!(!must_identify(&walk));
+    walk.pass(8000);
+    assert!(must_identify(&walk));
+    assert!(walk.take(asker(1), &question, Some(false)).is_some(), "it is answered");
+    assert_eq!((walk.uptake(), walk.worker()), (Uptake::Unasked, None), "and changes nothing");
+    assert_eq!((walk.answerer.wake_at(), walk.answerer.by_asker.len()), (None, 0));
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub struct NameAnswer {
     pub unfinished: Option<Name>,
 }
 
-/// When a question is answered.
+/// The moment at which a question is answered.
 #[derive(Debug)]
 pub struct Moment<'l> {
     /// Number of the question, for the records' order.
@@ -41,7 +41,7 @@ pub struct Moment<'l> {
     pub leases: &'l mut LeaseTimes,
 }
 
-/// Returns the answer to a question of at most `limit` bytes; `None` if its name is none of ours.
+/// Returns the answer to a question of at most `limit` bytes; `None` if its name is not ours.
 pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, moment: Moment<'_>) -> Option<NameAnswer> {
     if question.kind() == RecordType::ANY {
         return Some(NameAnswer { bytes: refusal(question, ResponseCode::Refused), unfinished: None });

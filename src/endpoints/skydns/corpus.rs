@@ -79,7 +79,7 @@ struct Plain {
     mail: bool,
 }
 
-/// What is left of a list of records: "OWNER TYPE DATA", each once, and the shortest TTL.
+/// The rest of a list of records: "OWNER TYPE DATA", each once, and the shortest TTL.
 type Wanted = (BTreeSet<String>, Option<u64>);
 
 fn plain(key: &str, text: &str) -> Option<Plain> {

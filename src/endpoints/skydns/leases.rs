@@ -59,7 +59,7 @@ impl KeyLeases {
     }
 }
 
-/// How long leases last at least.
+/// The shortest time for which leases last.
 #[derive(Debug, Default)]
 pub struct LeaseTimes {
     known: HashMap<LeaseId, LeaseTime>,
@@ -67,7 +67,7 @@ pub struct LeaseTimes {
     wanted: Vec<LeaseId>,
 }
 
-/// How long one lease lasts at least.
+/// The shortest time for which one lease lasts.
 #[derive(Debug)]
 struct LeaseTime {
     until: Instant,

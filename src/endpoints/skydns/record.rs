@@ -15,7 +15,7 @@ const DEFAULT_PRIORITY: u16 = 10;
 /// Weight of a record without one.
 pub(super) const DEFAULT_WEIGHT: u32 = 100;
 
-/// What one key says.
+/// The statement of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SkyRecord {
     pub(super) host: SkyHost,
@@ -38,7 +38,7 @@ pub(super) struct SkyRecord {
     pub(super) depth: usize,
 }
 
-/// Where it points.
+/// Its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SkyHost {
     /// An address.

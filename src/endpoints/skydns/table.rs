@@ -20,7 +20,7 @@ use super::services;
 /// Most keys that are remembered to be no records, so that each is reported once.
 const MOST_SKIPPED: usize = 10_000;
 
-/// Where the records of the store are, and the domains that they are answered for.
+/// The folders of the records in the store, and the domains that they are answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePlaces {
     /// Prefix of all keys: `""` or `/a/b`.

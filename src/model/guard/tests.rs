@@ -211,3 +211,21 @@ fn a_drop_is_held_then_applied_and_forgotten_when_it_is_over() {
         assert_eq!(live.count, Some(expected), "after {seconds} s: {decision:?}");
     }
 }
+
+#[test]
+fn a_hold_goes_on_while_no_backend_is_left() {
+    let guard = Guard { max_drop_percent: Some(30), max_drop_hold: HOLD, ..Guard::default() };
+    let start = Instant::now();
+    let mut live = Live { has_file: true, count: Some(10), held_since: None };
+    for (seconds, count, expected) in [
+        (0, 4, Verdict::Hold(start + HOLD)),
+        (10, 0, Verdict::Keep),
+        (29, 4, Verdict::Hold(start + HOLD)),
+        (30, 4, Verdict::Apply),
+    ] {
+        let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
+        let decision = guard.decide(found, live, start + Duration::from_secs(seconds));
+        assert_eq!(decision.verdict, expected, "after {seconds} s");
+        live.held_since = decision.held_since;
+    }
+}

@@ -50,7 +50,7 @@ pub struct AnnouncerStore {
     pub problem: String,
 }
 
-/// What of an announcer's folder has a problem.
+/// The part of an announcer's folder that has a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnnouncedPart {
@@ -129,7 +129,7 @@ pub struct KeyLease {
     pub expires: UnixTime,
 }
 
-/// How a service stands, the worst first.
+/// State of a service, the worst first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnnouncedState {

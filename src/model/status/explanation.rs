@@ -28,7 +28,7 @@ pub struct ExplainedStep {
     pub text: String,
 }
 
-/// What the stores have under a key.
+/// The content of the stores under a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFacts {
     /// A line for each store that some resource reads this key of: its name, the revision read, and the length of the value in bytes

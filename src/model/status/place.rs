@@ -179,7 +179,7 @@ pub struct AgentLine {
     pub problem: Option<String>,
 }
 
-/// How the receipts of the fleet were read.
+/// The last reading of the fleet's receipts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetReading {
     /// Time of the reading that the agents are shown by; `None` before the first.

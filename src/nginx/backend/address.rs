@@ -113,7 +113,7 @@ fn is_allowed(ip: IpAddr, allow: &Option<Networks>, deny: &Option<Networks>) -> 
     !denied && allow.as_ref().map_or(!is_never_a_backend(ip), |networks| networks.contain(ip))
 }
 
-/// Whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens. The last label must not be a number,
+/// Returns whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens. The last label must not be a number,
 /// which resolvers read as an address. A final dot is not part of the name. `unix` is none: nginx would read `unix:80` as a socket.
 fn is_host_name(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);

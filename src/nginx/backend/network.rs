@@ -17,7 +17,7 @@ impl Networks {
         networks.collect::<Result<_, _>>().map(Networks)
     }
 
-    /// Whether the address is in one of the networks.
+    /// Returns whether the address is in one of the networks.
     pub fn contain(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|(base, length)| match (base, ip) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {
@@ -52,7 +52,7 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     (length <= longest).then_some((ip, length))
 }
 
-/// Whether the address is unspecified, link-local (cloud metadata services live there), multicast or broadcast.
+/// Returns whether the address is unspecified, link-local (cloud metadata services live there), multicast or broadcast.
 pub(super) fn is_never_a_backend(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast(),

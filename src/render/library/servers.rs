@@ -130,7 +130,7 @@ fn lines(servers: &[Arc<UpstreamServer>]) -> String {
     text
 }
 
-/// What all endpoints of one line have in common.
+/// The parameters that all endpoints of one line share.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LineKey {
     max_conns: u16,

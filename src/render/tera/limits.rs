@@ -17,7 +17,7 @@ pub(super) struct Limited {
     pub(super) shifts: Shifts,
 }
 
-/// Where limits were put.
+/// The places of limits.
 #[derive(Clone, Default)]
 pub(super) struct Shifts(Vec<Shift>);
 
@@ -89,7 +89,7 @@ pub(super) fn limited(source: &str, is_kept: bool) -> Limited {
     Limited { text, shifts: Shifts(shifts) }
 }
 
-/// How much text of its own a template has in the file, in each component and in each loop: what may be kept counts.
+/// Bytes of a template's own text in the file, in each component and in each loop: what may be kept counts.
 #[derive(Default)]
 struct OwnText {
     /// For each that is open, the insertion that counts its rounds, if there is one, and the bytes so far.

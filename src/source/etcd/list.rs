@@ -45,11 +45,11 @@ pub(super) struct Listing {
     pub(super) unreadable_keys: usize,
     /// Whether the values are so large that a watch should deliver them in fragments.
     pub(super) has_large_values: bool,
-    /// What was read.
+    /// Entries that were read.
     pub(super) tally: StoreTally,
 }
 
-/// What all reads of a listing share.
+/// State that all reads of a listing share.
 #[derive(Clone)]
 struct Reader {
     connection: Connection,

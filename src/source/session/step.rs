@@ -17,7 +17,7 @@ pub(crate) enum SessionAction {
     /// Read everything at one revision and pass it on. Any older watch is obsolete.
     List,
     /// Check whether the store still has the mark.
-    Verify,
+    CheckHistory,
     /// Watch from the revision after `watch_after`.
     Watch(Coverage),
     /// Process the messages of the watch.

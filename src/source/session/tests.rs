@@ -99,7 +99,7 @@ fn a_broken_stream_resumes_after_the_last_change() {
             (Input::Waited, SessionAction::Connect(0).into()),
             (failed(FailureKind::Unreachable), lost(200)),
             (Input::Waited, SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (Input::Verified { header: header(20), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(20), watchers: 1 }, regained()),
         ],
@@ -117,7 +117,7 @@ fn what_was_listed_is_resumed_from_even_if_the_watch_never_came_up() {
             (listed(10), SessionAction::Watch(Coverage::Hull).into()),
             (failed(FailureKind::Unreachable), lost(100)),
             (Input::Waited, SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(10), watchers: 1 }, regained()),
         ],
@@ -143,7 +143,7 @@ fn a_lost_or_different_history_is_listed_again() {
             [
                 (failed(FailureKind::Unreachable), dropped()),
                 (Input::Waited, SessionAction::Connect(0).into()),
-                (Input::Connected, SessionAction::Verify.into()),
+                (Input::Connected, SessionAction::CheckHistory.into()),
                 (outcome, list.into()),
                 (listed(5), SessionAction::Watch(Coverage::Hull).into()),
                 // The listing was complete, so no `Regained` follows.

@@ -16,7 +16,7 @@ use crate::model::text;
 use crate::status::diff;
 
 use super::words::{command_word, outcome_word};
-use super::{Failure, shortened};
+use super::{Failure, status_line};
 
 /// Most changes that are kept.
 const MAX_CHANGES: usize = 50;
@@ -29,7 +29,7 @@ const ANSWERED: &str = "answered";
 /// Word for the result of a change that nginx has asked for.
 const TAKEN: &str = "taken";
 
-/// What a pass knows of itself beside its report.
+/// Facts about a pass beside its report.
 #[derive(Clone, Copy)]
 pub struct PassNews<'a> {
     /// What changed in the backends of the files that were written, by destination.
@@ -239,6 +239,6 @@ impl Failure {
     /// Returns it in one line.
     pub(super) fn line(&self) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
-        shortened(&format!("{}{reason}", self.summary))
+        status_line(&format!("{}{reason}", self.summary))
     }
 }

@@ -10,13 +10,13 @@ use crate::model::status::{Cause, ConditionKind};
 use crate::model::text;
 use crate::nginx::error_log::{named_file, said_of};
 
-use super::{named, shortened};
+use super::{named, status_line};
 
 /// Most names of resources, and most causes, that are kept of a failure.
 const MAX_NAMED: usize = 20;
-/// What is said of failures that are too many to be named one by one.
+/// Text for failures that are too many to be named one by one.
 const REST: &str = "failed in different ways, of which the log has each";
-/// What is said of a reload that waits until there is an nginx again.
+/// Text for a reload that waits until there is an nginx again.
 const NOTHING_RUNS: &str = "nginx is not running";
 /// Longest key that is shown, in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
@@ -133,7 +133,7 @@ impl Failure {
         let words = said.map_or(String::new(), |words| format!(": {words}"));
         let reason = said.or_else(|| failure.output.lines().rev().find(|line| !line.trim().is_empty()));
         let place = said.filter(|said| named_file(said).is_some()).and_then(|said| Some(said.rsplit_once(" in ")?.1));
-        let causes = place.map(|place| Cause::File(shortened(place))).into_iter().collect();
+        let causes = place.map(|place| Cause::File(status_line(place))).into_iter().collect();
         Failure {
             kind,
             names,
@@ -144,12 +144,12 @@ impl Failure {
                 // nginx's words say more than the command and its exit status.
                 Some(_) if failure.at == Stage::Check => "the check refused the rendered file".to_owned(),
                 Some(_) if failure.at == Stage::Verify => "nginx refused the reload".to_owned(),
-                _ => shortened(&failure.to_string()),
+                _ => status_line(&failure.to_string()),
             },
-            reason: reason.map(shortened).unwrap_or_default(),
+            reason: reason.map(status_line).unwrap_or_default(),
             plain: match kind {
-                ConditionKind::ReloadOwed => shortened(&format!("the reload is owed: {}{words}", failure.message)),
-                _ => shortened(&format!("{failure}{words}")),
+                ConditionKind::ReloadOwed => status_line(&format!("the reload is owed: {}{words}", failure.message)),
+                _ => status_line(&format!("{failure}{words}")),
             },
             owes_reload: false,
             causes,
@@ -169,7 +169,7 @@ impl Failure {
         };
         self.owes_reload = matches!(outcome, Outcome::RolledBack { .. });
         let words = said_of(undo).map_or(String::new(), |words| format!(": {words}"));
-        let undo = shortened(&format!("{what}: {}{words}", undo.message));
+        let undo = status_line(&format!("{what}: {}{words}", undo.message));
         self.reason = if self.reason.is_empty() { undo } else { format!("{}; {undo}", self.reason) };
         self
     }
@@ -202,6 +202,7 @@ fn group_kind(outcome: &Outcome) -> Option<(ConditionKind, &StepFailure)> {
     let cause = outcome.cause().filter(|cause| !cause.is_undecided())?;
     let kind = match (outcome, cause.at) {
         (Outcome::Stuck { .. }, _) => ConditionKind::Stuck,
+        (_, Stage::Commit) => ConditionKind::Failed,
         (Outcome::ReloadOwed { .. }, _) => ConditionKind::ReloadOwed,
         (_, Stage::Check) => ConditionKind::CheckRefused,
         (_, Stage::Reload | Stage::Verify) => ConditionKind::ReloadRefused,

@@ -11,7 +11,8 @@ use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::{CommandLine, Reload, Resource};
 use crate::status::histogram::Histogram;
 
-use super::{Failure, named, nothing_runs, shortened};
+use super::words::is_only_unrecorded;
+use super::{Failure, named, nothing_runs, status_line};
 
 /// State of a group, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +65,7 @@ impl State {
 pub struct GroupBoard {
     /// Names of its resources.
     pub members: Vec<Arc<str>>,
-    /// What conf.d says of it.
+    /// Its conf.d settings.
     pub about: GroupAbout,
     /// The nginx that it drives, once that has been looked at.
     pub nginx: Option<NginxPlace>,
@@ -72,7 +73,7 @@ pub struct GroupBoard {
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
     is_live: bool,
-    /// What the last pass has left behind.
+    /// The result of its last pass.
     pub left: LeftBehind,
     /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
@@ -88,7 +89,7 @@ pub struct GroupBoard {
     pub commands: BTreeMap<&'static str, CommandBoard>,
 }
 
-/// What conf.d says of a group.
+/// The conf.d settings of a group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupAbout {
     /// Destination of its first resource.
@@ -101,7 +102,7 @@ pub struct GroupAbout {
     pub drives_nginx: bool,
 }
 
-/// What a pass has left behind.
+/// The result of a pass.
 #[derive(Clone, Debug, Default)]
 pub struct LeftBehind {
     /// Members that dropped out, or that a failure of the group concerns.
@@ -171,7 +172,7 @@ impl GroupBoard {
     pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
         let Some(first) = resources.first() else { return self };
-        let command = |command: &CommandLine| (shortened(&command.text), command.timeout);
+        let command = |command: &CommandLine| (status_line(&command.text), command.timeout);
         let (check, reload) = (first.check.as_ref(), first.reload.as_ref());
         self.about = GroupAbout {
             dest: first.dest.display().to_string(),
@@ -207,7 +208,7 @@ impl GroupBoard {
         self.trouble.as_ref().map(|trouble| trouble.since).or(self.owed_since)
     }
 
-    /// Whether its files are live, or would be if nginx ran.
+    /// Returns whether its files are live, or would be if nginx ran.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
     }
@@ -224,6 +225,7 @@ impl GroupBoard {
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,
+            outcome if is_only_unrecorded(outcome) => State::Incomplete,
             Outcome::ReloadOwed { .. } => State::ReloadOwed,
             Outcome::Rejected(_) => State::Rejected,
             Outcome::RolledBack { .. } => State::RolledBack,
@@ -231,11 +233,13 @@ impl GroupBoard {
         };
         let all_dropped =
             self.members.iter().all(|name| report.dropped.iter().any(|(dropped, _)| dropped.resource == *name));
-        self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
-        let owes_reload = matches!(
-            report.outcome,
-            Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
-        );
+        let is_done = report.outcome.is_final() || is_only_unrecorded(&report.outcome);
+        self.is_live |= (is_done && !all_dropped) || nothing_runs(&report.outcome);
+        let owes_reload = !is_done
+            && matches!(
+                report.outcome,
+                Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
+            );
         self.owed_since = owes_reload.then(|| self.owed_since.unwrap_or(unix_seconds));
         self.record_failing(report);
         for run in &report.commands {

@@ -12,12 +12,12 @@ use crate::model::resource::{InstanceId, Resource};
 use crate::model::text::counted;
 use crate::status::histogram::Histogram;
 
-use super::{Board, shortened};
+use super::{Board, status_line};
 
 /// Something that is the case, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lasting<T> {
-    /// What is the case.
+    /// The trouble itself.
     pub what: T,
     /// Its start, in seconds since 1970.
     pub since: u64,
@@ -33,9 +33,9 @@ impl<T> Lasting<T> {
 /// State and counters of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceBoard {
-    /// What conf.d says of it.
+    /// Its conf.d settings.
     pub about: ResourceAbout,
-    /// What is not good about it.
+    /// Its troubles.
     pub troubles: ResourceTroubles,
     /// Which changes it has seen and applied.
     pub progress: ResourceProgress,
@@ -55,7 +55,7 @@ pub struct ResourceBoard {
     pub pass_times: Histogram,
 }
 
-/// What conf.d says of a resource.
+/// The conf.d settings of a resource.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceAbout {
     /// Its destination; with `for_each`, the pattern.
@@ -107,7 +107,7 @@ impl ResourceAbout {
     }
 }
 
-/// What is not good about a resource.
+/// The troubles of a resource.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceTroubles {
     /// Skipped keys, by file: with `for_each` a resource has many.
@@ -201,7 +201,7 @@ impl Board {
     /// Records which resources their store refuses, each with its message. `unix_seconds` is the current time.
     pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>, unix_seconds: u64) {
         for (name, resource) in &mut self.resources {
-            let message = refused.get(name).map(|message| shortened(message));
+            let message = refused.get(name).map(|message| status_line(message));
             let before = resource.troubles.refused.take();
             resource.troubles.refused = Lasting::after(before.as_ref(), message, unix_seconds);
         }
@@ -286,7 +286,7 @@ impl Board {
 
 /// Returns the loss for which a guard keeps a file.
 pub(super) fn held_loss(decision: &Decision, now: Instant, unix_seconds: u64) -> HeldLoss {
-    let reason = decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()));
+    let reason = decision.loss.map_or_else(|| "held".to_owned(), |loss| status_line(&loss.to_string()));
     let until = match decision.verdict {
         Verdict::Hold(until) => Some(unix_seconds + until.saturating_duration_since(now).as_secs()),
         _ => None,

@@ -7,7 +7,7 @@ use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::status::histogram::Histogram;
 
-use super::shortened;
+use super::status_line;
 
 /// State of the agent's store, and of the stores in `[backend]` tables.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl PresentLoss {
         let Event::Lost { problem, retry_in, is_lasting } = event else { return None };
         let (began, since) = before.map_or((now, unix_seconds), |before| (before.began, before.since));
         let next_try = unix_seconds + retry_in.as_secs();
-        Some(PresentLoss { began, since, problem: shortened(problem), next_try, is_lasting: *is_lasting })
+        Some(PresentLoss { began, since, problem: status_line(problem), next_try, is_lasting: *is_lasting })
     }
 }
 
@@ -183,9 +183,12 @@ impl StoreBoard {
         }
     }
 
-    /// Forgets other stores that are no longer read, so that an old outage is not reported for ever.
-    pub fn retain_others(&mut self, names: &BTreeSet<String>) {
+    /// Records which other stores are read. One that is not any more is forgotten, so that an old outage is not reported forever.
+    pub fn set_others(&mut self, names: &BTreeSet<String>) {
         self.others.retain(|name, _| names.contains(name));
+        for name in names {
+            self.others.entry(name.clone()).or_default();
+        }
     }
 
     /// Returns the reason why a store cannot be followed.
@@ -194,10 +197,10 @@ impl StoreBoard {
         self.lost.as_ref().or_else(others).map(|lost| lost.problem.as_str())
     }
 
-    /// Whether every store in use is followed.
+    /// Returns whether every store in use is followed.
     pub fn is_followed(&self) -> bool {
         let is_followed = self.is_unused || (self.lost.is_none() && self.revision.is_some());
-        is_followed && self.others.values().all(|other| other.lost.is_none())
+        is_followed && self.others.values().all(|other| other.lost.is_none() && other.revision.is_some())
     }
 
     /// Returns the stores that are lost now, the agent's first.

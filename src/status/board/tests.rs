@@ -333,8 +333,8 @@ fn the_time_without_the_store_is_added_up() {
 
 #[test]
 fn texts_are_one_bounded_line() {
-    assert_eq!(shortened("a\nb"), "a b");
-    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MAX_PROBLEM_CHARACTERS + 1);
+    assert_eq!(status_line("a\nb"), "a b");
+    assert_eq!(status_line(&"ü".repeat(1000)).chars().count(), MAX_PROBLEM_CHARACTERS + 1);
 }
 
 fn instance(item: &str) -> InstanceId {
@@ -432,8 +432,12 @@ fn a_store_that_left_conf_d_holds_nothing_up() {
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
     board.store.record_other_event("etcd at b:2379", &lost, now, 100);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
-    board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
+    board.store.set_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");
-    board.store.retain_others(&BTreeSet::new());
+    board.store.set_others(&BTreeSet::new());
     assert_eq!(board.readiness(), Readiness::Ready);
+    board.store.set_others(&BTreeSet::from(["file c.yaml".to_owned()]));
+    assert!(!board.store.is_followed(), "it has said nothing yet");
+    board.store.record_other_event("file c.yaml", &snapshot(1), now, 100);
+    assert!(board.store.is_followed());
 }

@@ -6,15 +6,15 @@ use crate::nginx::upstream_log::UpstreamTrouble;
 
 /// Most addresses, and most upstreams, that are remembered.
 const MAX_REMEMBERED: usize = 1000;
-/// How long a failure is remembered, in seconds.
+/// Time for which a failure is remembered, in seconds.
 const REMEMBERED_SECONDS: u64 = 600;
-/// How long an upstream counts as without a live server after nginx has said so, in seconds: it says so at each request.
+/// Time for which an upstream counts as without a live server after nginx has said so, in seconds: it says so at each request.
 const LASTS_SECONDS: u64 = 2;
 
 /// The last failure to reach each address, with its time in seconds since 1970.
 pub type LastFailures = BTreeMap<String, (u64, String)>;
 
-/// What nginx has said of its upstreams.
+/// The last words of nginx about its upstreams.
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamTroubles {
     failures: LastFailures,

@@ -18,21 +18,26 @@ pub fn outcome_word(outcome: &Outcome) -> &'static str {
 pub(super) fn reload_word(report: &Report) -> Option<&'static str> {
     let at_reload = |stage: Stage| matches!(stage, Stage::Reload | Stage::Verify);
     match &report.outcome {
-        Outcome::Applied | Outcome::Unchanged if !report.reload_ran => None,
-        Outcome::Applied | Outcome::Unchanged => {
-            Some(if report.verified.is_some() { "verified" } else { "unverified" })
+        outcome if outcome.is_final() || is_only_unrecorded(outcome) => {
+            let word = if report.verified.is_some() { "verified" } else { "unverified" };
+            report.reload_ran.then_some(word)
         }
         Outcome::ReloadOwed { nothing_runs: true, .. } => Some("nothing_runs"),
         Outcome::ReloadOwed { .. } => Some("failed"),
         Outcome::RolledBack { cause, .. } if at_reload(cause.at) => Some("rolled_back"),
         Outcome::Stuck { cause, .. } if at_reload(cause.at) => Some("stuck"),
-        Outcome::Rejected(_) | Outcome::RolledBack { .. } | Outcome::Stuck { .. } => None,
+        _ => None,
     }
 }
 
-/// Whether checked files are in place and nginx is not up: it reads them when it starts.
+/// Returns whether checked files are in place and nginx is not up: it reads them when it starts.
 pub(super) fn nothing_runs(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::ReloadOwed { nothing_runs: true, .. })
+}
+
+/// Returns whether all is live and verified, and only the journal does not say so.
+pub(super) fn is_only_unrecorded(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::ReloadOwed { cause, .. } if cause.at == Stage::Commit)
 }
 
 /// Returns a command's word in metrics.

@@ -385,6 +385,12 @@ fn the_version_of_a_status_changes_with_what_it_says() {
     };
     let (before, later) = (at(0), at(1));
     assert!(before.shows_the_same(&later) && version(&before) == version(&later));
+    let with_lease = |left_seconds: u64| {
+        let mut status = before.status(LookedUp::default(), None, MAX_BACKENDS);
+        status.stores[0].receipt_lease = Some(ReceiptLease { left_seconds, ..ReceiptLease::default() });
+        api::StatusText::json(status).version().to_owned()
+    };
+    assert!(with_lease(30) == with_lease(29) && with_lease(30) != version(&before), "it runs out by itself");
     let mut board = board;
     board.set_workers([(12, NOW - 60)].into(), 2);
     let copied = copy(&board, &look(now));

@@ -8,7 +8,7 @@ use super::html::Html;
 use super::time::Clock;
 use super::{MAX_LINES, close_part, names, open_part, rest, table_head};
 
-/// What the columns mean.
+/// Explanation of the columns.
 const LEGEND: &str = "<details class=\"legend\" data-id=\"legend\"><summary>What the revisions mean</summary><p>Each number is a revision \
     of the store, which counts all of its changes. <b>Wanted</b>: the newest change of the resource’s keys. <b>Applied</b>: the newest that is live. \
     <b>Converged</b>: the newest after which only the new configuration accepts connections. <b>Drained</b>: the newest after which nothing uses \

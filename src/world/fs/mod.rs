@@ -27,6 +27,27 @@ pub struct FileError {
     pub source: io::Error,
 }
 
+impl FileError {
+    /// Returns whether the same may succeed a little later, with nothing done about it: the process or the machine has run short of
+    /// something, or a disk or a network does not answer.
+    pub fn may_pass(&self) -> bool {
+        use nix::errno::Errno;
+        let passing = [
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::ENOMEM,
+            Errno::EINTR,
+            Errno::EAGAIN,
+            Errno::EIO,
+            Errno::ESTALE,
+            Errno::ETIMEDOUT,
+            Errno::EHOSTDOWN,
+            Errno::ENOTCONN,
+        ];
+        self.source.raw_os_error().is_some_and(|code| passing.contains(&Errno::from_raw(code)))
+    }
+}
+
 /// Adds the action and the path to an I/O error.
 pub trait FileContext<T> {
     /// Turns the error into a `FileError`.

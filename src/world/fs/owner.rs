@@ -4,7 +4,7 @@
 #[cfg(not(target_feature = "crt-static"))]
 use nix::unistd::{Group, User};
 
-/// What may be done about an unknown name.
+/// Advice about an unknown name.
 pub const UNKNOWN_HINT: &str = "it may exist on a different machine";
 
 /// Returns the numeric id of a user name, or the reason why there is no such id.

@@ -63,7 +63,7 @@ pub fn move_aside(path: &Path) -> Result<PathBuf, FileError> {
     Ok(aside.path())
 }
 
-/// What a name in the state folder has to be.
+/// Requirement on a name in the state folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.

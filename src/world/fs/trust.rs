@@ -9,7 +9,7 @@ use rustix::io::Errno;
 /// The attribute that has a folder's access control list.
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
-/// Who may change what is in a folder, as far as that concerns us.
+/// Users who may change what is in a folder, as far as that concerns us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FolderAccess {
     /// Whether somebody else than root and us may put files into it, or take some away.

@@ -17,7 +17,7 @@ use crate::world::tls::{self, LateRefusal, SecureStream, TlsRefusal};
 #[derive(Clone, Default)]
 pub struct TlsConfigs(Arc<Mutex<BTreeMap<(CheckTls, Protocol), KnownConfig>>>);
 
-/// What was read last for a way to verify. Locked while somebody reads: a file on a network may hang, and gets no second thread.
+/// The last files that were read for a way to verify. Locked while somebody reads: a file on a network may hang, and gets no second thread.
 type KnownConfig = Arc<tokio::sync::Mutex<Option<(Option<FileStamp>, Arc<ClientConfig>)>>>;
 
 /// The protocol inside TLS.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
+use crate::model::text;
+
 /// The smallest RSA key that the TLS library takes, in bits.
 pub(super) const MIN_RSA_BITS: usize = 2048;
 
@@ -33,7 +35,7 @@ impl fmt::Display for TlsRefusal {
 
 impl std::error::Error for TlsRefusal {}
 
-/// Whose certificate it is.
+/// The owner of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CertificateRole {
     /// The server's own.
@@ -209,8 +211,7 @@ pub(super) fn date(second: u64) -> String {
 
 /// Returns the beginning of a text that comes from a server, without control characters.
 pub(super) fn printable(text: &str) -> String {
-    let shown: String = text.chars().take(MAX_TEXT_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if text.chars().count() > MAX_TEXT_CHARS { format!("{shown}…") } else { shown }
+    text::one_line(text, MAX_TEXT_CHARS, '?')
 }
 
 #[cfg(test)]

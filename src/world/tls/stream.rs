@@ -16,7 +16,7 @@ use super::refusal::{self, TlsRefusal};
 /// The most that is read in search of the server's word, in bytes. A server that refuses us has sent little else.
 const MAX_UNREAD_BYTES: usize = 1024;
 
-/// What a server said about our certificate after the handshake. Clones share it; empty until it says something.
+/// A server's word about our certificate after the handshake. Clones share it; empty until it says something.
 #[derive(Clone, Default)]
 pub(crate) struct LateRefusal(Arc<Mutex<Option<TlsRefusal>>>);
 

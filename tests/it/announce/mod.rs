@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etcd_client::{Client, GetOptions};
 
@@ -28,6 +28,14 @@ use crate::support::{Daemon, wait_or};
 const QUICK: &[&str] = &["--interval", "300ms", "--timeout", "250ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
 /// Their time to live.
 const TTL: Duration = Duration::from_secs(3);
+
+/// How often a lease is renewed while it lives twice: after each third of its time to live.
+const RENEWALS_OF_TWO_LIVES: u64 = 6;
+
+/// Returns how often leases have been renewed since etcd started.
+fn renewals(etcd: &Etcd) -> u64 {
+    etcd.metric("etcd_debugging_lease_renewed_total", "")
+}
 
 /// A key of the store as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,13 +86,11 @@ impl Reader {
         wait_or(DEADLINE, one, || format!("there is not one key below {prefix}:\n{}", log()))
     }
 
-    /// Waits until the prefix has no key, and says how long that took.
+    /// Waits until the prefix has no key.
     #[track_caller]
-    fn wait_none(&mut self, prefix: &str, log: impl Fn() -> String) -> Duration {
-        let start = Instant::now();
+    fn wait_none(&mut self, prefix: &str, log: impl Fn() -> String) {
         let none = || self.read(prefix)?.1.is_empty().then_some(());
         wait_or(DEADLINE, none, || format!("there is still a key below {prefix}:\n{}", log()));
-        start.elapsed()
     }
 }
 
@@ -123,9 +129,9 @@ impl World {
     }
 
     #[track_caller]
-    fn wait_none(&mut self, prefix: &str) -> Duration {
+    fn wait_none(&mut self, prefix: &str) {
         let World { reader, sandbox, .. } = self;
-        reader.wait_none(prefix, || sandbox.log())
+        reader.wait_none(prefix, || sandbox.log());
     }
 }
 

@@ -35,7 +35,7 @@ fn the_successor_of_a_killed_one_takes_over() {
     first.kill();
     let second = world.announce(&["--name", "web", "--id", "one", "--address", &backend.address()]);
     world.sandbox.wait_log("it will be announced as soon as it is free");
-    let taken_over = wait_for("the successor's key", TTL, || {
+    let taken_over = wait_for("the successor's key", DEADLINE, || {
         let (_, entries) = world.reader.read("/services/")?;
         entries.into_iter().find(|found| found.lease != entry.lease)
     });

@@ -67,9 +67,35 @@ fn tests_do_not_sleep() {
 
 #[test]
 fn tests_do_not_assert_that_something_was_quick() {
-    let found =
-        tests_with(|line| line.contains("assert!(") && line.contains(".elapsed() <") && !line.contains("DEADLINE"));
-    code::assert_known("assertions that load could break", &found, &[]);
+    let is_quick = |line: &str| {
+        let bounds = [".elapsed() <", "took <", "< Duration::", "<= Duration::", "< TTL", "<= TTL"];
+        line.contains("assert!(") && bounds.iter().any(|bound| line.contains(bound)) && !line.contains("DEADLINE")
+    };
+    code::assert_known("assertions that load could break", &tests_with(is_quick), &[]);
+}
+
+#[test]
+fn tests_do_not_wait_for_time_to_pass() {
+    let found = tests_with(|line| line.contains("wait_until(") && line.contains(".elapsed() >"));
+    // etcd has to be away for longer than a lease lives.
+    code::assert_known("sleeps in disguise", &found, &["tests/it/announce/balance.rs"]);
+}
+
+/// A noun phrase says what an item is; a clause with "what" says only that it is something.
+#[test]
+fn doc_comments_of_items_name_the_thing() {
+    let openings = ["What", "Where", "How", "When", "Who", "Whose", "Why"].map(|word| format!("/// {word} "));
+    let mut found = Vec::new();
+    for (file, text) in all_files().into_iter().filter(|(file, _)| file.starts_with("src/")) {
+        let mut before = "";
+        for line in text.lines() {
+            if !before.starts_with("///") && openings.iter().any(|opening| line.starts_with(opening)) {
+                found.push(format!("{file}: {line}"));
+            }
+            before = line;
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

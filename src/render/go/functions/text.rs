@@ -35,15 +35,15 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("base64Decode", TEXT, base64_decode),
     native("sha256sum", TEXT, |values, _| Ok(GoValue::from(encoding::sha256sum(text(&values[0]))))),
     native("regexMatch", TWO_TEXTS, |values, run| {
-        Ok(GoValue::Bool(run.patterns.regex(text(&values[0])).map_err(unhinted)?.is_match(text(&values[1]))))
+        Ok(GoValue::Bool(run.patterns.regex(text(&values[0]))?.is_match(text(&values[1]))))
     }),
     native("regexFind", TWO_TEXTS, |values, run| {
-        let found = run.patterns.regex(text(&values[0])).map_err(unhinted)?.find(text(&values[1]));
+        let found = run.patterns.regex(text(&values[0]))?.find(text(&values[1]));
         Ok(GoValue::from(found.map_or("", |found| found.as_str())))
     }),
     native("regexReplaceAll", THREE_TEXTS, |values, run| {
         let replaced = run.patterns.replace_all(text(&values[0]), text(&values[1]), text(&values[2]));
-        replaced.map(GoValue::from).map_err(unhinted)
+        replaced.map(GoValue::from)
     }),
 ];
 
@@ -55,9 +55,4 @@ fn base64_decode(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem
     let text = text(&values[0]);
     let decoded = encoding::base64_decode(text).map(GoValue::from);
     decoded.map_err(|what| Problem::new(run.session.about(text, what)))
-}
-
-/// Drops the hint of an error: other functions of Go templates give no hints.
-fn unhinted(error: Problem) -> Problem {
-    Problem { hint: None, ..error }
 }

@@ -14,7 +14,7 @@ fn name(action: SessionAction) -> &'static str {
         SessionAction::Discover => "Discover",
         SessionAction::Connect(_) => "Connect",
         SessionAction::List => "List",
-        SessionAction::Verify => "Verify",
+        SessionAction::CheckHistory => "CheckHistory",
         SessionAction::Watch(_) => "Watch",
         SessionAction::Follow => "Follow",
         SessionAction::Probe => "Probe",
@@ -31,7 +31,7 @@ fn inputs(action: SessionAction, follow: bool) -> Vec<Input> {
         SessionAction::Discover => vec![Input::Discovered(2)],
         SessionAction::Connect(_) => vec![Input::Connected],
         SessionAction::List => vec![listed(10), Input::AllRefused],
-        SessionAction::Verify => {
+        SessionAction::CheckHistory => {
             vec![
                 Input::Verified { header: header(20), same: true },
                 Input::Verified { header: header(20), same: false },
@@ -54,7 +54,7 @@ fn inputs(action: SessionAction, follow: bool) -> Vec<Input> {
             &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated, FailureKind::Denied]
         }
         SessionAction::List => &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated],
-        SessionAction::Verify => &[FailureKind::Unreachable, FailureKind::Unauthenticated, FailureKind::Denied],
+        SessionAction::CheckHistory => &[FailureKind::Unreachable, FailureKind::Unauthenticated, FailureKind::Denied],
         _ => &[FailureKind::Unreachable, FailureKind::Unauthenticated],
     }));
     inputs

@@ -63,7 +63,7 @@ fn several_watchers_list_again_instead_of_resuming() {
         [
             (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(10), watchers: 2 }, regained()),
             (failed(FailureKind::Unreachable), dropped()),

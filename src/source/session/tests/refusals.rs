@@ -9,7 +9,7 @@ fn an_expired_login_is_renewed_once_without_a_word() {
         &mut session,
         [
             (failed(FailureKind::Unauthenticated), SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (failed(FailureKind::Unauthenticated), lost(100)),
             (Input::Waited, SessionAction::Connect(1).into()),
         ],
@@ -27,7 +27,7 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
             (Input::Connected, SessionAction::List.into()),
             (listed(10), SessionAction::Watch(Coverage::Hull).into()),
             (failed(FailureKind::Denied), SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (failed(FailureKind::Denied), SessionAction::List.into()),
             (listed(10), SessionAction::Watch(Coverage::Directories).into()),
@@ -81,7 +81,7 @@ fn refused_ranges_are_asked_for_while_the_others_are_followed() {
             (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             // What is refused is no reason to list the others again.
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             (Input::Verified { header: header(11), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(11), watchers: 1 }, regained()),
             (Input::ProbeDue, SessionAction::Probe.into()),
@@ -141,7 +141,7 @@ fn a_permission_that_is_lost_later_is_found_by_a_listing() {
             (Input::Watching { header: header(11), watchers: 1 }, SessionAction::Follow.into()),
             (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
-            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Connected, SessionAction::CheckHistory.into()),
             // The mark may not be read any more.
             (failed(FailureKind::Denied), SessionAction::List.into()),
             (Input::Listed(store(12, true)), probing(SessionAction::Watch(Coverage::Hull), 200)),

@@ -106,7 +106,7 @@ struct Walk {
     failures_in_a_row: u32,
 }
 
-/// What the session may read. A watch that is open goes on when a right is lost, as etcd's do.
+/// The ranges that the session may read. A watch that is open goes on when a right is lost, as etcd's do.
 #[derive(Default)]
 struct Rights {
     /// Keys that the store refuses now.
@@ -229,7 +229,7 @@ impl Walk {
             }
             SessionAction::Probe => Input::Probed { granted: self.rights.has_news() },
             SessionAction::List => self.list(),
-            SessionAction::Verify => self.verify(),
+            SessionAction::CheckHistory => self.verify(),
             SessionAction::Watch(_) => self.watch(),
             SessionAction::Follow => self.follow(),
         }

@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::resource::Resource;
+use crate::model::report::{Stage, StepFailure};
+use crate::model::resource::{InstanceId, Resource};
 use crate::world::fs;
 use crate::world::fs::entry::{FileEntry, Folders};
 
@@ -24,57 +25,65 @@ pub struct InstanceFiles {
     pub wanted: BTreeSet<PathBuf>,
 }
 
-/// Files that a fleet loses.
+/// Files that a resource loses.
 #[derive(Debug, Default)]
 pub(super) struct Surplus {
     /// Files to remove.
     pub(super) files: Vec<StagedFile>,
+    /// Files that stay until they can be read, with the resource of each.
+    pub(super) later: Vec<(InstanceId, StepFailure)>,
     /// Reasons why some files stay.
     pub(super) warnings: Vec<String>,
     /// Whether the journal has changed, even if nothing is left to do.
     pub(super) journal_changed: bool,
 }
 
-/// Returns the files of these fleets that are no longer wanted. Drops files that are no longer ours from the journal.
+/// Returns the files of these resources that are no longer wanted. Drops files that are no longer ours from the journal.
 pub(super) fn surplus(
     context: &Context,
     folders: &mut Folders,
     group_id: &str,
     journal: &mut Journal,
-    fleets: &[InstanceFiles],
+    all: &[InstanceFiles],
 ) -> Surplus {
     let mut surplus = Surplus::default();
-    for fleet in fleets {
-        surplus.journal_changed |= adopt(context, group_id, journal, fleet.resource.name());
-        for dest in gone(journal, fleet) {
+    for of_one in all {
+        surplus.journal_changed |= adopt(context, group_id, journal, of_one.resource.name());
+        for dest in gone(journal, of_one) {
             let (entry, found) = look_at(folders, &dest);
             let problem = match (plan::decide_removal(&found, journal.files.get(&dest).map(String::as_str)), entry) {
                 (Removal::Remove, Some(entry)) => {
-                    surplus.files.push(removal(fleet, dest, entry));
+                    surplus.files.push(removal(of_one, dest, entry));
                     continue;
                 }
                 (Removal::Remove, None) => None,
+                (Removal::Later(problem), _) => {
+                    let message =
+                        format!("failed to look at `{}`, whose name is gone from the store: {problem}", dest.display());
+                    surplus.later.push((of_one.resource.id.clone(), StepFailure::new(Stage::Stage, message)));
+                    continue;
+                }
                 (Removal::Forget(problem), _) => problem,
             };
             let warning = problem.map(|problem| {
                 format!("`{}` stays, although its name is gone from the store: {problem}", dest.display())
             });
             surplus.warnings.extend(warning);
-            journal.forget(fleet.resource.name(), &dest);
+            journal.forget(of_one.resource.name(), &dest);
             surplus.journal_changed = true;
         }
     }
     surplus
 }
 
-/// Returns the files that a pass would remove for these fleets. Touches nothing.
-pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) -> Vec<PathBuf> {
+/// Returns the files that a pass would remove of one resource. Touches nothing.
+pub fn would_remove(context: &Context, group_id: &str, of_one: &InstanceFiles) -> Vec<PathBuf> {
     let mut journal = journal::peek(context, group_id).unwrap_or_default();
-    adopt(context, group_id, &mut journal, fleet.resource.name());
+    adopt(context, group_id, &mut journal, of_one.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
     let mut folders = Folders::default();
     let goes = |dest: &PathBuf| plan::decide_removal(&look_at(&mut folders, dest).1, known(dest)) == Removal::Remove;
-    gone(&journal, fleet).into_iter().filter(goes).collect()
+    gone(&journal, of_one).into_iter().filter(goes).collect()
 }
 
 /// Returns whether the journal knows any file of this resource. Touches nothing.
@@ -83,9 +92,9 @@ pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
     journal.made.get(resource).is_some_and(|made| !made.is_empty())
 }
 
-fn gone(journal: &Journal, fleet: &InstanceFiles) -> Vec<PathBuf> {
-    let made = journal.made.get(&**fleet.resource.name()).into_iter().flatten();
-    made.filter(|dest| !fleet.wanted.contains(*dest)).cloned().collect()
+fn gone(journal: &Journal, of_one: &InstanceFiles) -> Vec<PathBuf> {
+    let made = journal.made.get(&**of_one.resource.name()).into_iter().flatten();
+    made.filter(|dest| !of_one.wanted.contains(*dest)).cloned().collect()
 }
 
 /// Copies the entries for the resource from other groups' journals: its commands have changed, and with them its group.
@@ -124,12 +133,12 @@ fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) 
     match found {
         Ok(found) => found,
         Err(error) if error.source.kind() == ErrorKind::NotFound => (None, ToRemove::Absent),
-        Err(error) => (None, ToRemove::Unreadable(failure::describe(&error))),
+        Err(error) => (None, ToRemove::Unreadable { problem: failure::describe(&error), may_pass: error.may_pass() }),
     }
 }
 
-fn removal(fleet: &InstanceFiles, dest: PathBuf, target: FileEntry) -> StagedFile {
-    let resource = Resource { dest, ..(*fleet.resource).clone() };
+fn removal(of_one: &InstanceFiles, dest: PathBuf, target: FileEntry) -> StagedFile {
+    let resource = Resource { dest, ..(*of_one.resource).clone() };
     let (resource, hash) = (Arc::new(resource), String::new());
     let (action, staged, difference, failure) = (FileAction::Remove, None, None, None);
     StagedFile { resource, target, staged, action, hash, existed: true, difference, failure }

@@ -94,7 +94,7 @@ impl Desk {
                 };
                 let wake_at = state.as_ref().and_then(ResourceState::wake_at);
                 self.places[position] = (self.entries.len(), seats.len());
-                seats.push(Seat { position, mark: None, state, wake_at });
+                seats.push(Seat { position, mark: None, state, wake_at, taken_at: None });
             }
             let pace = group.reload.as_ref().filter(|_| self.is_paced).map(|_| group.pace);
             let drives_nginx = self.is_paced && group.drives_nginx();
@@ -201,7 +201,7 @@ impl Desk {
             if let Some(receipts) = self.receipts.as_mut().filter(|_| mark.is_some()) {
                 receipts.rendering(member.resource.name(), tree.revision());
             }
-            seat.wake_at = None;
+            (seat.wake_at, seat.taken_at) = (None, Some(now));
             resources.push(InHand { member, tree, mark, refused, state: seat.state.take()? });
         }
         entry.change_waits = Arc::default();
@@ -221,7 +221,8 @@ impl Desk {
             if seat.state.is_none() {
                 let is_same = Arc::ptr_eq(&current, &resource);
                 let state = if is_same { state } else { state.carried_over(&resource, &current) };
-                seat.wake_at = state.wake_at();
+                let taken_at = seat.taken_at;
+                seat.wake_at = state.wake_at().filter(|at| taken_at.is_none_or(|taken| *at > taken));
                 seat.state = Some(state);
             }
         }

@@ -54,7 +54,8 @@ impl Standing {
         }
         self.wake_at = match decision.verdict {
             Verdict::Hold(until) => Some(until),
-            _ => None,
+            // When the hold is forgotten.
+            _ => decision.held_since.map(|since| since + resource.guard.max_drop_hold),
         };
         self.rendered = if decision.verdict == Verdict::Placeholder { 0 } else { found.count() };
         let note = is_news.then(|| Note::Guarded {

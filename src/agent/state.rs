@@ -106,6 +106,6 @@ impl ResourceState {
     pub fn held(&self, resource: &Resource) -> Vec<(InstanceId, Decision)> {
         let held = |id: &InstanceId, file: &FileState| Some((id.clone(), file.standing.as_ref()?.held()?));
         let instances = self.instances.values().filter_map(|instance| held(&instance.resource.id, &instance.file));
-        instances.chain(held(&resource.id, &self.own)).collect()
+        held(&resource.id, &self.own).into_iter().chain(instances).collect()
     }
 }

@@ -6,8 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::report::{Stage, StepFailure};
-use crate::model::resource::{InstanceId, Resource};
+use crate::model::resource::Resource;
 use crate::world::fs;
 use crate::world::fs::entry::{FileEntry, Folders};
 
@@ -30,8 +29,6 @@ pub struct InstanceFiles {
 pub(super) struct Surplus {
     /// Files to remove.
     pub(super) files: Vec<StagedFile>,
-    /// Files that stay until they can be read, with the resource of each.
-    pub(super) later: Vec<(InstanceId, StepFailure)>,
     /// Reasons why some files stay.
     pub(super) warnings: Vec<String>,
     /// Whether the journal has changed, even if nothing is left to do.
@@ -58,9 +55,10 @@ pub(super) fn surplus(
                 }
                 (Removal::Remove, None) => None,
                 (Removal::Later(problem), _) => {
-                    let message =
-                        format!("failed to look at `{}`, whose name is gone from the store: {problem}", dest.display());
-                    surplus.later.push((of_one.resource.id.clone(), StepFailure::new(Stage::Stage, message)));
+                    surplus.warnings.push(format!(
+                        "`{}` stays until the names change again, although its own is gone from the store: {problem}",
+                        dest.display()
+                    ));
                     continue;
                 }
                 (Removal::Forget(problem), _) => problem,
@@ -88,8 +86,12 @@ pub fn would_remove(context: &Context, group_id: &str, of_one: &InstanceFiles) -
 
 /// Returns whether the journal knows any file of this resource. Touches nothing.
 pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
-    let journal = journal::peek(context, group_id).unwrap_or_default();
-    journal.made.get(resource).is_some_and(|made| !made.is_empty())
+    let has = |journal: &Journal| journal.made.get(resource).is_some_and(|made| !made.is_empty());
+    match journal::peek(context, group_id).filter(|own| own.made.contains_key(resource)) {
+        Some(own) => has(&own),
+        // As in `adopt`: its commands may have changed, and with them its group.
+        None => journal::others(context, group_id).iter().any(has),
+    }
 }
 
 fn gone(journal: &Journal, of_one: &InstanceFiles) -> Vec<PathBuf> {

@@ -73,8 +73,8 @@ impl Journal {
 pub struct UnsavedJournal {
     /// Journal to save.
     pub journal: Journal,
-    /// The transaction in the journal on disk. Whatever else it has there was written by somebody else since.
-    pub on_disk: Option<InFlight>,
+    /// The journal as this process last wrote it, or read it. Anything else on disk was written by somebody else since.
+    pub on_disk: Journal,
     /// Backups of the transaction: the next start needs them if the journal is never saved.
     pub backups: Vec<FileEntry>,
 }
@@ -187,12 +187,10 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
 pub(super) fn save_unsaved(context: &Context, group_id: &str) -> Result<(), FileError> {
     let Some(mut unsaved) = context.journals.take_unsaved(group_id) else { return Ok(()) };
     if let Some(found) = saved(context, group_id) {
-        // A different process has undone the transaction, or has had one of its own: its journal counts.
-        let is_others = match &unsaved.on_disk {
-            Some(in_flight) => found.in_flight.as_ref() != Some(in_flight),
-            None => found.in_flight.is_some() || found.files != unsaved.journal.files,
-        };
-        if is_others {
+        // What is refused is written beside transactions.
+        let lasting = |journal: &Journal| Journal { refused: BTreeMap::new(), ..journal.clone() };
+        // It may be there after all: only the sync of its folder failed.
+        if ![&unsaved.on_disk, &unsaved.journal].iter().any(|known| lasting(known) == lasting(&found)) {
             return Ok(());
         }
         unsaved.journal.refused = found.refused;

@@ -19,13 +19,15 @@ use super::{Context, exclusion, failure, plan};
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    // What cannot be recorded is not undone: nothing could be put in place afterwards.
-    journal::save(context, group_id, journal)?;
-    let (files, acted_on) = still_there(context, in_flight.files)?;
+    let mut passing = None;
+    let (files, acted_on) = still_there(context, in_flight.files, &mut passing);
     let mut problems = Vec::new();
     let undone = undo(&InFlight { files }, &acted_on, &mut problems);
     context.warn_in_next_report(problems);
     undone?;
+    if let Some(error) = passing {
+        return Err(error);
+    }
     journal.in_flight = None;
     // The killed process may have reloaded already: the files that were just undone may be in use.
     journal.reload_owed = true;
@@ -44,16 +46,21 @@ pub struct ActedOn {
 
 /// Opens the folders of a transaction's files again. A file whose folder cannot be opened stays as it is: whoever may change its path
 /// must not hold the others up.
-///
-/// # Errors
-/// One cannot be opened now, but may be later: nothing has been put back.
-fn still_there(context: &Context, files: Vec<InFlightFile>) -> Result<(Vec<InFlightFile>, Vec<ActedOn>), FileError> {
+/// `passing` becomes the error of a file that cannot be opened now, but may be later: it is left for then.
+fn still_there(
+    context: &Context,
+    files: Vec<InFlightFile>,
+    passing: &mut Option<FileError>,
+) -> (Vec<InFlightFile>, Vec<ActedOn>) {
     let mut folders = Folders::default();
     let mut found = (Vec::new(), Vec::new());
     for file in files {
         let target = match folders.entry(&file.target) {
             Ok(target) => target,
-            Err(error) if error.may_pass() => return Err(error),
+            Err(error) if error.may_pass() => {
+                passing.get_or_insert(error);
+                continue;
+            }
             Err(error) => {
                 let why = match error.source.kind() {
                     ErrorKind::NotFound | ErrorKind::NotADirectory => "its folder is gone".to_owned(),
@@ -67,13 +74,16 @@ fn still_there(context: &Context, files: Vec<InFlightFile>) -> Result<(Vec<InFli
             }
         };
         let backup = match file.backup.as_deref().map(|backup| folders.entry(backup)).transpose() {
-            Err(error) if error.may_pass() => return Err(error),
+            Err(error) if error.may_pass() => {
+                passing.get_or_insert(error);
+                continue;
+            }
             backup => backup.ok().flatten(),
         };
         found.0.push(file);
         found.1.push(ActedOn { target, backup });
     }
-    Ok(found)
+    found
 }
 
 /// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed

@@ -11,16 +11,16 @@ use crate::model::difference::Difference;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
-use crate::world::fs::entry::{FileEntry, Folders};
-use crate::world::fs::{self, FileError, stage};
+use crate::world::fs::entry::Folders;
+use crate::world::fs::stage;
 
 use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
 use super::group::Group;
 use super::instance_files::{self, InstanceFiles};
-use super::journal::{self, InFlight, InFlightFile, Journal, UnsavedJournal};
-use super::machine::{self, CheckKind, Done, Next, Step, TransactionPlan};
+use super::journal::{self, Journal};
+use super::machine::{self, CheckKind, Next, Step, TransactionPlan};
 use super::nginx::{self, Nginx, ReloadWatch};
 use super::plan::FileAction;
 use super::recovery::{self, ActedOn};
@@ -29,6 +29,7 @@ use super::unread;
 
 mod blocked;
 mod check;
+mod install;
 mod live;
 mod reload;
 mod turns;
@@ -66,8 +67,9 @@ pub enum Begun {
 pub struct Transaction {
     group: Arc<Group>,
     journal: Journal,
+    /// The journal as it was last read or written.
+    on_disk: Journal,
     files: Vec<StagedFile>,
-    in_flight: InFlight,
     /// Its files, in the same order.
     acted_on: Vec<ActedOn>,
     /// Whether the previous configuration has been reloaded.
@@ -170,6 +172,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         }
     };
     report.warnings.extend(context.take_pending_warnings());
+    let on_disk = journal.clone();
     let mut files = Vec::new();
     let mut folders = Folders::default();
     for rendered in rendered {
@@ -181,7 +184,6 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let surplus = instance_files::surplus(context, &mut folders, &group.id, &mut journal, &instance_files);
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
-    report.dropped.extend(surplus.later);
     (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
     journal.reload_owed |= context.is_disproved(&group.id);
@@ -204,8 +206,8 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let transaction = Transaction {
         group,
         journal,
+        on_disk,
         files,
-        in_flight: InFlight::default(),
         acted_on: Vec::new(),
         reloaded_old: false,
         report,
@@ -245,7 +247,7 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
 /// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
-    journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
+    journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Commit, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     Ok((held, journal))
@@ -307,7 +309,8 @@ impl Transaction {
             Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
             Step::Restore(asked) => {
-                let undone = recovery::undo(&self.in_flight, &self.acted_on, &mut self.report.warnings);
+                let in_flight = self.journal.in_flight.clone().unwrap_or_default();
+                let undone = recovery::undo(&in_flight, &self.acted_on, &mut self.report.warnings);
                 asked.answer(failure::at(Stage::Restore, undone))
             }
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
@@ -323,79 +326,6 @@ impl Transaction {
 
     fn changed(&self) -> impl Iterator<Item = &StagedFile> {
         self.files.iter().filter(|file| file.action != FileAction::Keep)
-    }
-
-    /// Makes the staged files durable, backs up what they replace and writes the plan into the journal.
-    fn record(&mut self, context: &Context) -> Done {
-        if !self.files.iter().any(StagedFile::differs) {
-            return Ok(());
-        }
-        let mut done = Ok(());
-        let synced = stage::sync_files(self.files.iter().filter_map(|file| file.staged.as_ref()));
-        let staged = self.files.iter_mut().filter(|file| file.staged.is_some());
-        for (file, synced) in staged.zip(synced) {
-            done = done.and(file.note(Stage::Record, synced));
-        }
-        for file in self.files.iter_mut().filter(|file| file.differs()) {
-            let backup = match file.existed.then(|| staging::back_up(context, &file.target)).transpose() {
-                Ok(backup) => backup,
-                Err(error) => {
-                    done = done.and(file.note(Stage::Record, Err(error)));
-                    continue;
-                }
-            };
-            let target = file.target.path();
-            self.in_flight.files.push(InFlightFile {
-                in_place: fs::is_mount_point(&target),
-                target,
-                new_hash: file.hash.clone(),
-                backup: backup.as_ref().map(FileEntry::path),
-                removed: file.action == FileAction::Remove,
-            });
-            self.acted_on.push(ActedOn { target: file.target.clone(), backup });
-        }
-        done?;
-        self.journal.in_flight = Some(self.in_flight.clone());
-        failure::at(Stage::Record, journal::save(context, &self.group.id, &self.journal))
-    }
-
-    fn install(&mut self, context: &Context) -> Done {
-        let is_gone = |file: &&mut StagedFile| file.action == FileAction::Remove;
-        let (gone, new): (Vec<&mut StagedFile>, Vec<&mut StagedFile>) = self.files.iter_mut().partition(is_gone);
-        for file in new {
-            let installed = staging::install(context, file).map(|warning| self.report.warnings.extend(warning));
-            file.note(Stage::Install, installed)?;
-        }
-        for file in gone {
-            file.note(Stage::Install, file.target.remove())?;
-        }
-        failure::at(Stage::Install, staging::sync_folders(self.acted_on.iter().map(|file| &file.target)))
-    }
-
-    fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
-        let group = &self.group;
-        self.journal.made.retain(|resource, _| group.has_member(resource));
-        record_instance_files(&mut self.journal, &self.files);
-        for file in &self.files {
-            match file.action {
-                FileAction::Remove => self.journal.forget(file.resource.name(), file.dest()),
-                _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
-            }
-        }
-        let made = self.journal.made.values().flatten();
-        let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
-        self.journal.files.retain(|dest, _| known.contains(dest));
-        self.journal.reload_owed = reload_owed;
-        let on_disk = self.journal.in_flight.take();
-        let saved = journal::save(context, &self.group.id, &self.journal);
-        if saved.is_err() {
-            let backups = self.acted_on.iter_mut().filter_map(|file| file.backup.take()).collect();
-            let journal = self.journal.clone();
-            context.journals.keep_unsaved(&self.group.id, UnsavedJournal { journal, on_disk, backups });
-        }
-        // From now on the journal, saved or kept, says whether it is owed.
-        context.forget_disproof(&self.group.id);
-        saved
     }
 
     /// Cleans up and returns the finished report.

@@ -401,9 +401,10 @@ impl Respond for EndpointService {
         let (asker, message) = (Asker { socket, address: from }, message::read(bytes));
         let must_identify = self.inner().answerer.must_identify(asker, &message, clock::now());
         // That asks the kernel: passes and the loop do not wait for it.
-        let is_nginx = match self.addresses.get(socket) {
-            Some(asked) if must_identify => self.nginx_users.is_nginx(from, *asked),
-            _ => Some(true),
+        let is_nginx = match (must_identify, self.addresses.get(socket)) {
+            (false, _) => Some(true),
+            (true, Some(asked)) => self.nginx_users.is_nginx(from, *asked),
+            (true, None) => None,
         };
         let mut inner = self.inner();
         let packet = inner.answerer.take_datagram(asker, message, clock::now(), is_nginx);

@@ -189,11 +189,10 @@ impl Guard {
         let least = self.min_backends.unwrap_or(1).max(1);
         let standard = if found.calls_backends || self.min_backends.is_some() { OnEmpty::Keep } else { OnEmpty::Apply };
         let on_empty = self.on_empty.unwrap_or(standard);
-        let decision = |verdict, loss| {
-            // A hold goes on until enough backends are back, whatever keeps the file meanwhile.
-            let held_since = live.held_since.filter(|_| self.excess(count, live, now).is_some());
-            Decision { verdict, loss, held_since, on_empty }
-        };
+        // While none is left, a hold goes on for its time and no longer: the first one that is back does not replace all others at once.
+        let goes_on = |since: &Instant| now < *since + self.max_drop_hold && self.excess(count, live, now).is_some();
+        let decision =
+            |verdict, loss| Decision { verdict, loss, held_since: live.held_since.filter(goes_on), on_empty };
         let shortage = (count < least).then_some(match (found.keys, count) {
             (0, _) => Loss::NoKey,
             (keys, 0) => Loss::NoneValid { keys, skipped: found.skipped },

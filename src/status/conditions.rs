@@ -232,8 +232,8 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
             "Fix the named key or the template; the agent retries on every change, and automatically.",
         ),
         ConditionKind::Failed if failure.step == Stage::Commit => (
-            "the new files are live all the same",
-            "Make the state folder writable: until then the next start of the agent puts the previous files back, and then renders these again.",
+            "what was applied before stays live",
+            "Make the state folder writable. Until then the agent can change nothing, and its next start puts the previous files back.",
         ),
         _ => (
             "the last good file stays live",

@@ -273,6 +273,13 @@ fn a_reload_that_names_files_is_owed_for_each_of_them() {
         assert_eq!((report.outcome, report.reload_ran), (Outcome::Applied, true));
         assert_eq!(place.log()[before..], ["a", "b"], "{held}");
     }
+    // What has left conf.d has nothing to reload.
+    std::fs::write(place.path("fail"), "").unwrap();
+    assert!(matches!(apply(&place, &resources, &["2", "4"]).outcome, Outcome::ReloadOwed { .. }));
+    std::fs::remove_file(place.path("fail")).unwrap();
+    let before = place.log().len();
+    assert_eq!(apply(&place, &resources[..1], &["5"]).outcome, Outcome::Applied);
+    assert_eq!(place.log()[before..], ["a"]);
 }
 
 #[test]

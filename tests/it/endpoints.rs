@@ -173,6 +173,13 @@ fn changes_reach_nginx_by_several_addresses() {
     });
     assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
     assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
+    // nginx connects its sockets.
+    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+    for address in both {
+        let address: std::net::SocketAddrV4 = address.parse().unwrap();
+        let remote = format!("{:08X}:{:04X}", u32::from(*address.ip()).swap_bytes(), address.port());
+        assert!(sockets.lines().any(|line| line.split_whitespace().nth(2) == Some(&*remote)), "{address}\n{sockets}");
+    }
 }
 
 #[test]

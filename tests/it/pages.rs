@@ -145,7 +145,10 @@ fn every_function_that_the_map_names_is_in_the_file_beside_it() {
         let text = std::fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
         for name in (at + 2..parts.len()).step_by(2) {
             found += 1;
-            if !text.contains(parts[name]) {
+            let word = parts[name];
+            let forms =
+                ["fn _(", "fn _<", "const _:", "struct _", "enum _", "    _,\n"].map(|form| form.replace('_', word));
+            if !forms.iter().any(|form| text.contains(form)) {
                 wrong.push(format!("{file} ({})", parts[name]));
             }
             if !matches!(parts.get(name + 1), Some(&", " | &"; ")) {
@@ -165,8 +168,12 @@ fn the_figures_in_the_readme_are_those_of_the_page_on_performance() {
     let words: Vec<&str> = cells.flat_map(|cell| cell.split([' ', ','])).filter(|word| !word.is_empty()).collect();
     let figures: Vec<String> = words.windows(2).filter(|pair| is_figure(pair)).map(|pair| pair.join(" ")).collect();
     assert!(figures.len() > 3, "{figures:?}");
+    let has = |text: &str, figure: &str| {
+        let is_inside = |at: usize| text[..at].ends_with(|c: char| c.is_ascii_digit() || c == '.');
+        text.match_indices(figure).any(|(at, _)| !is_inside(at))
+    };
     for figure in figures.iter().map(String::as_str).chain(["990"]) {
-        assert!(page.contains(figure) && readme.contains(figure), "{figure}");
+        assert!(has(&page, figure) && has(&readme, figure), "{figure}");
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Seat {
     pub(super) state: Option<ResourceState>,
     /// Time of the next look, whatever the store says.
     pub(super) wake_at: Option<Instant>,
+    /// When the last pass took its state: that pass has looked at whatever was due by then.
+    pub(super) taken_at: Option<Instant>,
 }
 
 /// One group.

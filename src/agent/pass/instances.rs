@@ -98,11 +98,20 @@ pub(super) fn expand(
     Expansion { refused, gone: before.into_values().collect(), files }
 }
 
-/// Claims the files of instances that stay as they are: after an edit of conf.d nobody has them.
-pub(super) fn keep(resource: &Resource, for_each: &ForEach, claims: &Claims, instances: &BTreeMap<Arc<str>, Instance>) {
+/// Claims the files of instances that stay as they are, and of names that have none yet: after a start, or an edit of conf.d, nobody
+/// has them.
+pub(super) fn keep(
+    resource: &Resource,
+    for_each: &ForEach,
+    names: &FoundNames,
+    claims: &Claims,
+    instances: &BTreeMap<Arc<str>, Instance>,
+) {
     let had = instances.values().map(|instance| instance.resource.dest.as_path());
     let kept = instances.values().map(|instance| (instance.resource.id.clone(), Ok(instance.resource.dest.clone())));
-    claims.exchange(resource.name(), had, kept, for_each.folder());
+    let is_new = |id: &InstanceId| id.item.as_ref().is_some_and(|name| !instances.contains_key(name));
+    let new = names.files.iter().filter(|(id, dest)| dest.is_ok() && is_new(id)).cloned();
+    claims.exchange(resource.name(), had, kept.chain(new), for_each.folder());
 }
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the

@@ -170,7 +170,7 @@ impl Preparation<'_> {
         if let Err(failure) = self.judge_names(resource, names.found, &mut state.own) {
             // Nothing is gone, then: the instances keep their files and all that is known of them.
             self.findings.again.insert(Arc::clone(resource.name()));
-            instances::keep(resource, for_each, self.claims, &state.instances);
+            instances::keep(resource, for_each, &names, self.claims, &state.instances);
             self.work.dropped.extend(names.refused());
             self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
             return;

@@ -195,6 +195,18 @@ impl Walk {
         pass
     }
 
+    /// The first pass, which writes these files of `each`, as the journal then says.
+    fn make_live(&mut self, names: &[&str]) {
+        let pass = self.prepared();
+        let made = names.iter().map(|name| self.folder.path().join(format!("each-{name}"))).collect();
+        let made = [("each.toml".to_owned(), made)].into();
+        journal::save(&pass.terms.context, &pass.group.id, &Journal { made, ..Journal::default() }).unwrap();
+        let resources = vec!["each.toml".into(), "web.toml".into()];
+        let files = pass.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()).collect();
+        let report = Report { outcome: Outcome::Applied, files, resources, ..Report::unchanged(Revision(1)) };
+        self.desk.take_back(&mut pass.end(report), self.now, 0.5);
+    }
+
     /// A pass that ends so. Returns what it has found.
     fn findings(&mut self, outcome: Outcome, writes: bool) -> Findings {
         let pass = self.prepared();
@@ -252,14 +264,7 @@ fn what_a_pass_removes_is_known_once_nginx_serves_it() {
 fn names_that_a_guard_holds_keep_all_that_is_known_of_their_files() {
     let keys = [("/each/x/1", "10.0.0.1:80"), ("/each/y/1", "10.0.0.2:80"), ("/each/z/1", "10.0.0.3:80")];
     let mut walk = Walk::new(&keys, &format!("{EACH}\nmax_drop_percent = 40"));
-    let pass = walk.prepared();
-    let made = ["x", "y", "z"].map(|name| walk.folder.path().join(format!("each-{name}")));
-    let made = [("each.toml".to_owned(), made.into())].into();
-    journal::save(&pass.terms.context, &pass.group.id, &Journal { made, ..Journal::default() }).unwrap();
-    let resources = vec!["each.toml".into(), "web.toml".into()];
-    let files = pass.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()).collect();
-    let report = Report { outcome: Outcome::Applied, files, resources, ..Report::unchanged(Revision(1)) };
-    walk.desk.take_back(&mut pass.end(report), walk.now, 0.5);
+    walk.make_live(&["x", "y", "z"]);
 
     let names = |found: &Findings| found.live["each.toml"].keys().map(ToString::to_string).collect::<Vec<_>>();
     let removed = |found: &Findings| format!("{:?}", found.removed.get("each.toml").map(|removal| &removal.removed));
@@ -274,6 +279,25 @@ fn names_that_a_guard_holds_keep_all_that_is_known_of_their_files() {
     assert_eq!(removed(&found), "Some(Unknown)", "anything may have changed while they were held");
     let changed = found.backends[&walk.folder.path().join("each-y")].to_string();
     assert_eq!(changed, "1 backend, +10.0.0.4:80, -10.0.0.2:80", "what was live is known");
+}
+
+#[test]
+fn a_hold_that_is_over_while_its_name_is_gone_wakes_the_desk_once() {
+    let mut walk = Walk::new(
+        &[("/each/x/1", "10.0.0.1:80"), ("/each/x/2", "10.0.0.2:80")],
+        &format!("{EACH}\nmax_drop_percent = 40"),
+    );
+    walk.make_live(&["x"]);
+    std::fs::write(walk.folder.path().join("each-x"), "live").unwrap();
+    walk.delete(&["/each/x/1"]);
+    assert_eq!(walk.findings(Outcome::Applied, false).live["each.toml"].len(), 1);
+    let until = walk.desk.wake_at().unwrap();
+    assert!(until > walk.now + Duration::from_secs(29), "one of two is held");
+    walk.delete(&["/each/x/2"]);
+    walk.findings(Outcome::Applied, false);
+    walk.findings(Outcome::Applied, false);
+    assert_eq!(walk.now, until, "the hold is over");
+    assert_eq!(walk.desk.wake_at(), None);
 }
 
 #[test]

@@ -24,14 +24,14 @@ use super::{Request, run_one};
 /// files do not have to wait for them.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
-    let Request { group, rendered, instance_files, dropped, revision, change_waits } = request;
+    let Request { group, rendered, instance_files, dropped: _, revision, change_waits } = request;
     let files: HashSet<&PathBuf> = whole.files.iter().collect();
     let mut changed: Vec<Rendered> =
         rendered.into_iter().filter(|rendered| files.contains(&rendered.resource.dest)).collect();
     if changed.is_empty() {
         return whole;
     }
-    let report = Report { dropped, files: Vec::new(), removed: Vec::new(), ..whole.clone() };
+    let report = Report { files: Vec::new(), removed: Vec::new(), ..whole.clone() };
     let mut trials = Trials { context, group, revision, change_waits, report };
     // Each trial puts its files in place and takes them away again.
     let left = changed.split_off(changed.len().min(turns::FIRST_PORTION));
@@ -104,7 +104,11 @@ impl Trials<'_> {
             Request { group, rendered, instance_files, dropped: Vec::new(), revision: self.revision, change_waits };
         let report = run_one(self.context, request).await;
         self.report.warnings.extend(report.warnings);
-        self.report.dropped.extend(report.dropped);
+        for (id, failure) in report.dropped {
+            if !self.report.dropped.iter().any(|(known, _)| *known == id) {
+                self.report.dropped.push((id, failure));
+            }
+        }
         self.report.reload_ran |= report.reload_ran;
         self.report.commands.extend(report.commands);
         self.report.elapsed += report.elapsed;

@@ -99,7 +99,9 @@ impl Transaction {
         }
         // Nobody knows for which of the files it is owed.
         let here: BTreeSet<&PathBuf> = self.files.iter().map(StagedFile::dest).collect();
-        let others = self.journal.files.keys().filter(|dest| !here.contains(dest));
+        let made = self.journal.made.iter().filter(|(resource, _)| self.group.has_member(resource));
+        let present: BTreeSet<&PathBuf> = self.group.destinations().chain(made.flat_map(|(_, made)| made)).collect();
+        let others = self.journal.files.keys().filter(|dest| present.contains(dest) && !here.contains(dest));
         let others =
             others.map(|dest| command.shell_text(&fs::resolve_links(dest).unwrap_or_else(|_| dest.clone()), dest));
         self.files.iter().map(text).chain(others).collect()

@@ -221,7 +221,11 @@ fn a_hold_goes_on_while_no_backend_is_left() {
         (0, 4, Verdict::Hold(start + HOLD)),
         (10, 0, Verdict::Keep),
         (29, 4, Verdict::Hold(start + HOLD)),
-        (30, 4, Verdict::Apply),
+        (30, 0, Verdict::Keep),
+        // The first of many that are back.
+        (40, 1, Verdict::Hold(start + Duration::from_secs(40) + HOLD)),
+        (69, 1, Verdict::Hold(start + Duration::from_secs(40) + HOLD)),
+        (70, 1, Verdict::Apply),
     ] {
         let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
         let decision = guard.decide(found, live, start + Duration::from_secs(seconds));

@@ -283,6 +283,18 @@ fn a_reload_that_names_files_is_owed_for_each_of_them() {
 }
 
 #[test]
+fn a_search_for_a_refused_file_forgets_nobody_who_dropped_out_before() {
+    let place = Place::new();
+    let check = format!("! grep -rq bad {}", place.path("out").display());
+    let mut resources = ["a", "b", "c"].map(|name| place.resource(name, Some(&check), Some("true")));
+    resources[0].dest = place.path("out/missing/a");
+    let report = apply(&place, &resources, &["good", "good", "bad"]);
+    let dropped: Vec<String> = report.dropped.iter().map(|(id, failure)| format!("{id} {}", failure.at)).collect();
+    assert_eq!((report.outcome, place.read("b").as_deref()), (Outcome::Applied, Some("good")));
+    assert_eq!(dropped, ["a.toml preparing the file", "c.toml check"]);
+}
+
+#[test]
 fn what_is_live_stays_although_the_journal_could_not_be_written() {
     for restarts in [false, true] {
         let place = Place::new();

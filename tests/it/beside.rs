@@ -240,3 +240,13 @@ fn a_look_at_what_would_be_removed_leaves_a_broken_journal_in_place() {
     assert!(instance_files::would_remove(&context, id, &request.instance_files[0]).is_empty());
     assert_eq!(fs::read_to_string(&journal).unwrap(), "{ not json");
 }
+
+#[test]
+fn an_edit_of_the_commands_does_not_hide_the_files_of_a_for_each() {
+    let place = Place::new();
+    let request = names_request_with(&place, &["a"], "x", "true {{.src}}");
+    assert_eq!(block_on(transaction::run(&place.context(), request)).outcome, Outcome::Applied);
+    let edited = names_request_with(&place, &["a"], "x", "true edited {{.src}}");
+    let has_files = |resource: &str| instance_files::has_files(&place.context(), &edited.group.id, resource);
+    assert!(has_files("sites.toml") && !has_files("other.toml"));
+}

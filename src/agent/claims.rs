@@ -28,22 +28,16 @@ impl Claims {
         }
     }
 
-    /// Gives up what a resource still has of `before`, then claims each file of `wanted` for it; the outcomes come in the same order.
-    /// Also returns all claimed files in `folder`.
-    pub fn exchange<'a>(
+    /// Gives up whatever a resource has, then claims each file of `wanted` for it; the outcomes come in the same order. Also returns
+    /// all claimed files in `folder`.
+    pub fn exchange(
         &self,
         resource: &str,
-        before: impl Iterator<Item = &'a Path>,
         wanted: impl Iterator<Item = (InstanceId, Result<PathBuf, String>)>,
         folder: &Path,
     ) -> (Vec<Result<PathBuf, String>>, BTreeSet<PathBuf>) {
         let mut owners = self.lock();
-        for dest in before {
-            // After an edit of conf.d it may be somebody else's.
-            if owners.get(dest).is_some_and(|owner| *owner.resource == *resource) {
-                owners.remove(dest);
-            }
-        }
+        owners.retain(|_, owner| *owner.resource != *resource);
         let mut outcomes = Vec::new();
         for (id, dest) in wanted {
             outcomes.push(dest.and_then(|dest| match owners.get(&dest) {
@@ -79,7 +73,7 @@ mod tests {
         let claims = Claims(Mutex::new([(dest.to_owned(), id("web.toml", None))].into()));
         let claim = |resource: &str| {
             let wanted = [(id(resource, Some("web")), Ok(dest.to_owned()))];
-            claims.exchange(resource, [dest].into_iter(), wanted.into_iter(), Path::new("/etc/nginx")).0
+            claims.exchange(resource, wanted.into_iter(), Path::new("/etc/nginx")).0
         };
         assert_eq!(claim("sites.toml"), [Err("`web.toml` writes `/etc/nginx/web.conf`".to_owned())]);
         claims.lock().clear();

@@ -92,7 +92,7 @@ impl Desk {
                     None => Some(ResourceState::default()),
                     Some((old, state)) => state.map(|state| state.carried_over(&old, resource)),
                 };
-                let wake_at = state.as_ref().and_then(ResourceState::wake_at);
+                let wake_at = state.as_ref().and_then(|state| state.wake_after(None));
                 self.places[position] = (self.entries.len(), seats.len());
                 seats.push(Seat { position, mark: None, state, wake_at, taken_at: None });
             }
@@ -221,8 +221,7 @@ impl Desk {
             if seat.state.is_none() {
                 let is_same = Arc::ptr_eq(&current, &resource);
                 let state = if is_same { state } else { state.carried_over(&resource, &current) };
-                let taken_at = seat.taken_at;
-                seat.wake_at = state.wake_at().filter(|at| taken_at.is_none_or(|taken| *at > taken));
+                seat.wake_at = state.wake_after(seat.taken_at);
                 seat.state = Some(state);
             }
         }

@@ -45,7 +45,9 @@ impl Standing {
         has_file: bool,
         now: Instant,
     ) -> (Decision, Option<Note>) {
-        let live = Live { has_file, count: self.live, held_since: self.held_since };
+        // While the file was kept, nobody had to look when the hold was over.
+        let is_over = |since: &Instant| self.is_kept() && now >= *since + resource.guard.max_drop_hold;
+        let live = Live { has_file, count: self.live, held_since: self.held_since.filter(|since| !is_over(since)) };
         let decision = resource.guard.decide(found, live, now);
         let before = self.decision.replace(decision);
         let is_news = before.map(|before| (before.verdict, before.loss)) != Some((decision.verdict, decision.loss));
@@ -55,7 +57,8 @@ impl Standing {
         self.wake_at = match decision.verdict {
             Verdict::Hold(until) => Some(until),
             // When the hold is forgotten.
-            _ => decision.held_since.map(|since| since + resource.guard.max_drop_hold),
+            Verdict::Keep | Verdict::Fail => decision.held_since.map(|since| since + resource.guard.max_drop_hold),
+            Verdict::Apply | Verdict::Placeholder => None,
         };
         self.rendered = if decision.verdict == Verdict::Placeholder { 0 } else { found.count() };
         let note = is_news.then(|| Note::Guarded {
@@ -78,6 +81,11 @@ impl Standing {
         true
     }
 
+    /// Returns whether the last decision keeps the file, or fails the resource, without a limit.
+    fn is_kept(&self) -> bool {
+        self.decision.is_some_and(|decision| matches!(decision.verdict, Verdict::Keep | Verdict::Fail))
+    }
+
     /// Returns the decision if it keeps the live file as it is.
     pub fn held(&self) -> Option<Decision> {
         self.decision.filter(Decision::keeps_file)
@@ -92,7 +100,9 @@ impl Standing {
     pub fn unsaved(&mut self, guard: &Guard, now: Instant, unix_seconds: u64) -> Option<LiveCount> {
         let time_of_day = |since| unix_seconds.saturating_sub(now.duration_since(since).as_secs());
         self.held_since_unix = self.held_since_unix.or(self.held_since.map(time_of_day));
-        let wanted = LiveCount { count: self.live, held_since_unix: self.held_since_unix };
+        // Nobody may look again before the hold is over, so that a restart would go on with it.
+        let held_since_unix = self.held_since_unix.filter(|_| !self.is_kept());
+        let wanted = LiveCount { count: self.live, held_since_unix };
         (guard.compares() && wanted != self.saved).then_some(wanted)
     }
 
@@ -126,5 +136,27 @@ mod tests {
         assert_eq!(after(6, 3, true), None, "it is saved");
         assert_eq!(after(7, 10, false), Some(None), "over, and that cannot be saved");
         assert_eq!(after(8, 3, true), Some(Some(1008)));
+    }
+
+    #[test]
+    fn a_hold_that_was_over_while_the_file_was_kept_is_forgotten() {
+        let guard = Guard { max_drop_percent: Some(30), ..Guard::default() };
+        let resource = Arc::new(Resource { guard: guard.clone(), ..(*resource("a.toml")).clone() });
+        let start = Instant::now();
+        let saved = LiveCount { count: Some(10), held_since_unix: None };
+        let mut standing = Standing::remembered(saved, &guard, start, 1000);
+        let mut after = |seconds: u64, backends: usize| {
+            let now = start + Duration::from_secs(seconds);
+            let found = RenderCount { calls_backends: true, keys: backends, backends, skipped: 0 };
+            let verdict = standing.decide(&resource, found, true, now).0.verdict;
+            let saved = standing.unsaved(&guard, now, 1000 + seconds).and_then(|unsaved| unsaved.held_since_unix);
+            (verdict, saved, standing.wake_at())
+        };
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(after(0, 4), (Verdict::Hold(at(30)), Some(1000), Some(at(30))));
+        assert_eq!(after(5, 0), (Verdict::Keep, None, Some(at(30))), "a restart does not go on with it");
+        // Nobody has looked when it was over.
+        assert_eq!(after(40, 1), (Verdict::Hold(at(70)), Some(1040), Some(at(70))));
+        assert_eq!(after(70, 1).0, Verdict::Apply);
     }
 }

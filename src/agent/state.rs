@@ -78,9 +78,10 @@ impl ResourceState {
         ResourceState { wait: self.wait, own, instances, removed }
     }
 
-    /// Returns the time of the next look, whatever the store says.
-    pub fn wake_at(&self) -> Option<Instant> {
-        self.files().filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+    /// Returns the time of the next look after this time, whatever the store says.
+    pub fn wake_after(&self, taken_at: Option<Instant>) -> Option<Instant> {
+        let looks = self.files().filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until());
+        looks.filter(|at| taken_at.is_none_or(|taken| *at > taken)).min()
     }
 
     /// Returns whether nginx asks for the endpoints of one of its files.

@@ -56,7 +56,7 @@ pub(super) fn surplus(
                 (Removal::Remove, None) => None,
                 (Removal::Later(problem), _) => {
                     surplus.warnings.push(format!(
-                        "`{}` stays until the names change again, although its own is gone from the store: {problem}",
+                        "`{}` stays until a key of its resource changes, although its name is gone from the store: {problem}",
                         dest.display()
                     ));
                     continue;

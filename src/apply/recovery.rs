@@ -19,20 +19,32 @@ use super::{Context, exclusion, failure, plan};
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    let mut passing = None;
-    let (files, acted_on) = still_there(context, in_flight.files, &mut passing);
+    let mut left = LeftForLater::default();
+    let (files, acted_on) = still_there(context, in_flight.files, &mut left);
     let mut problems = Vec::new();
     let undone = undo(&InFlight { files }, &acted_on, &mut problems);
     context.warn_in_next_report(problems);
     undone?;
-    if let Some(error) = passing {
-        return Err(error);
-    }
-    journal.in_flight = None;
+    journal.in_flight = (!left.files.is_empty()).then_some(InFlight { files: left.files });
     // The killed process may have reloaded already: the files that were just undone may be in use.
     journal.reload_owed = true;
     journal::save(context, group_id, journal)?;
-    Ok(true)
+    left.error.map_or(Ok(true), Err)
+}
+
+/// The files of a transaction whose folders cannot be opened now, but may be later.
+#[derive(Default)]
+struct LeftForLater {
+    files: Vec<InFlightFile>,
+    /// The first reason.
+    error: Option<FileError>,
+}
+
+impl LeftForLater {
+    fn add(&mut self, file: InFlightFile, error: FileError) {
+        self.files.push(file);
+        self.error.get_or_insert(error);
+    }
 }
 
 /// The entries of a file of a transaction, and of its backup.
@@ -46,11 +58,10 @@ pub struct ActedOn {
 
 /// Opens the folders of a transaction's files again. A file whose folder cannot be opened stays as it is: whoever may change its path
 /// must not hold the others up.
-/// `passing` becomes the error of a file that cannot be opened now, but may be later: it is left for then.
 fn still_there(
     context: &Context,
     files: Vec<InFlightFile>,
-    passing: &mut Option<FileError>,
+    left: &mut LeftForLater,
 ) -> (Vec<InFlightFile>, Vec<ActedOn>) {
     let mut folders = Folders::default();
     let mut found = (Vec::new(), Vec::new());
@@ -58,7 +69,7 @@ fn still_there(
         let target = match folders.entry(&file.target) {
             Ok(target) => target,
             Err(error) if error.may_pass() => {
-                passing.get_or_insert(error);
+                left.add(file, error);
                 continue;
             }
             Err(error) => {
@@ -75,7 +86,7 @@ fn still_there(
         };
         let backup = match file.backup.as_deref().map(|backup| folders.entry(backup)).transpose() {
             Err(error) if error.may_pass() => {
-                passing.get_or_insert(error);
+                left.add(file, error);
                 continue;
             }
             backup => backup.ok().flatten(),

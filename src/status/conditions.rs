@@ -232,8 +232,8 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
             "Fix the named key or the template; the agent retries on every change, and automatically.",
         ),
         ConditionKind::Failed if failure.step == Stage::Commit => (
-            "what was applied before stays live",
-            "Make the state folder writable. Until then the agent can change nothing, and its next start puts the previous files back.",
+            "what is in place now serves on",
+            "Make the state folder writable. Until then the agent can change nothing, and a start of the agent puts the files from before the last change back.",
         ),
         _ => (
             "the last good file stays live",

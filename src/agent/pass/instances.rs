@@ -71,9 +71,8 @@ pub(super) fn expand(
     instances: &mut BTreeMap<Arc<str>, Instance>,
 ) -> Expansion {
     let mut before = std::mem::take(instances);
-    let had = before.values().map(|instance| instance.resource.dest.as_path());
     let ids: Vec<InstanceId> = names.files.iter().map(|(id, _)| id.clone()).collect();
-    let (outcomes, in_folder) = claims.exchange(resource.name(), had, names.files.into_iter(), for_each.folder());
+    let (outcomes, in_folder) = claims.exchange(resource.name(), names.files.into_iter(), for_each.folder());
     let mut refused = Vec::new();
     for (id, outcome) in ids.into_iter().zip(outcomes) {
         let dest = match outcome {
@@ -107,11 +106,10 @@ pub(super) fn keep(
     claims: &Claims,
     instances: &BTreeMap<Arc<str>, Instance>,
 ) {
-    let had = instances.values().map(|instance| instance.resource.dest.as_path());
     let kept = instances.values().map(|instance| (instance.resource.id.clone(), Ok(instance.resource.dest.clone())));
     let is_new = |id: &InstanceId| id.item.as_ref().is_some_and(|name| !instances.contains_key(name));
     let new = names.files.iter().filter(|(id, dest)| dest.is_ok() && is_new(id)).cloned();
-    claims.exchange(resource.name(), had, kept.chain(new), for_each.folder());
+    claims.exchange(resource.name(), kept.chain(new), for_each.folder());
 }
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the

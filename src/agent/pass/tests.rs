@@ -301,6 +301,56 @@ fn a_hold_that_is_over_while_its_name_is_gone_wakes_the_desk_once() {
 }
 
 #[test]
+fn the_end_of_one_hold_loses_no_other() {
+    let keys = ["/each/x/1", "/each/x/2", "/each/y/1", "/each/y/2"];
+    let keys: Vec<(&str, &str)> = keys
+        .iter()
+        .zip(["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"])
+        .map(|(key, value)| (*key, value))
+        .collect();
+    let mut walk = Walk::new(&keys, &format!("{EACH}\nmax_drop_percent = 40\nmax_drop_hold = '50ms'"));
+    walk.make_live(&["x", "y"]);
+    for name in ["each-x", "each-y"] {
+        std::fs::write(walk.folder.path().join(name), "live").unwrap();
+    }
+    walk.delete(&["/each/x/1"]);
+    walk.findings(Outcome::Applied, false);
+    let first = walk.desk.wake_at().unwrap();
+    while Instant::now() < first {
+        std::hint::spin_loop();
+    }
+    walk.now = first;
+    walk.delete(&["/each/y/1"]);
+    let pass = walk.prepared();
+    let rendered: Vec<String> = pass.work.rendered.iter().map(|rendered| rendered.resource.id.to_string()).collect();
+    assert_eq!(rendered, ["each.toml[x]"], "its hold is over, and that of y has begun");
+    let report =
+        Report { outcome: Outcome::Applied, resources: vec!["each.toml".into()], ..Report::unchanged(Revision(3)) };
+    walk.desk.take_back(&mut pass.end(report), walk.now, 0.5);
+    assert!(walk.desk.wake_at().is_some_and(|at| at > first), "y is still held");
+}
+
+#[test]
+fn a_name_that_is_new_while_names_are_held_gets_its_file_afterwards() {
+    let keys = ["x", "y", "z", "v"].map(|name| format!("/each/{name}/1"));
+    let keys: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "10.0.0.1:80")).collect();
+    let mut walk = Walk::new(&keys, &format!("{EACH}\nmax_drop_percent = 40"));
+    walk.make_live(&["x", "y", "z", "v"]);
+    walk.delete(&["/each/y/1", "/each/z/1", "/each/v/1"]);
+    walk.findings(Outcome::Applied, false);
+    walk.put("/each/w/1", "10.0.0.5:80");
+    assert!(
+        !walk.findings(Outcome::Applied, false).live["each.toml"]
+            .contains_key(&InstanceId { resource: "each.toml".into(), item: Some("w".into()) })
+    );
+    walk.put("/each/y/1", "10.0.0.2:80");
+    let pass = walk.prepared();
+    let rendered: BTreeSet<&str> =
+        pass.work.rendered.iter().filter_map(|rendered| rendered.resource.id.item.as_deref()).collect();
+    assert!(pass.work.dropped.is_empty() && rendered.contains("w"), "{:?} {rendered:?}", pass.work.dropped);
+}
+
+#[test]
 fn the_lists_of_a_resource_are_those_of_its_files_now() {
     let keys = [
         ("/web/a", "10.0.0.1:80"),

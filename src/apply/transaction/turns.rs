@@ -142,7 +142,7 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
     let outcome = match second.outcome {
         // The first one is in place, whatever is wrong with the second.
         Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None }
-            if is_in_place && (cause.at == Stage::Check || is_of_one_file(&cause)) =>
+            if is_in_place && (matches!(cause.at, Stage::Check | Stage::Commit) || is_of_one_file(&cause)) =>
         {
             let dropped: Vec<_> = names.into_iter().map(|name| (name, cause.clone())).collect();
             return Report { dropped: [first.dropped, dropped].concat(), ..first };

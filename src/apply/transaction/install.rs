@@ -72,12 +72,7 @@ impl Transaction {
     /// It cannot be written: it is kept, and so are the backups.
     pub(super) fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
         let group = &self.group;
-        if self.journal.made.keys().any(|resource| !group.has_member(resource)) {
-            // They stay until the group that the resource has now has adopted them.
-            let others = journal::others(context, &group.id);
-            let is_adopted = |resource: &String| others.iter().any(|other| other.made.contains_key(resource));
-            self.journal.made.retain(|resource, _| group.has_member(resource) || !is_adopted(resource));
-        }
+        self.journal.made.retain(|resource, _| group.has_member(resource));
         record_instance_files(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {

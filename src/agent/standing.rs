@@ -117,19 +117,42 @@ mod tests {
     use super::*;
     use crate::status::board::tests::resource;
 
+    /// A file with ten backends in the beginning, and a clock.
+    struct Walk {
+        resource: Arc<Resource>,
+        standing: Standing,
+        start: Instant,
+    }
+
+    impl Walk {
+        fn new() -> Walk {
+            let guard = Guard { max_drop_percent: Some(30), ..Guard::default() };
+            let saved = LiveCount { count: Some(10), held_since_unix: None };
+            let start = Instant::now();
+            let standing = Standing::remembered(saved, &guard, start, 1000);
+            let resource = Arc::new(Resource { guard, ..(*resource("a.toml")).clone() });
+            Walk { resource, standing, start }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        /// Decides on so many backends. Returns the verdict, and what is to be saved then.
+        fn find(&mut self, seconds: u64, backends: usize) -> (Verdict, Option<LiveCount>) {
+            let found = RenderCount { calls_backends: true, keys: backends, backends, skipped: 0 };
+            let now = self.at(seconds);
+            let verdict = self.standing.decide(&self.resource, found, true, now).0.verdict;
+            (verdict, self.standing.unsaved(&self.resource.guard, now, 1000 + seconds))
+        }
+    }
+
     #[test]
     fn a_hold_has_a_start_of_its_own_although_the_last_one_was_not_forgotten() {
-        let guard = Guard { max_drop_percent: Some(30), ..Guard::default() };
-        let resource = Arc::new(Resource { guard: guard.clone(), ..(*resource("a.toml")).clone() });
-        let start = Instant::now();
-        let saved = LiveCount { count: Some(10), held_since_unix: None };
-        let mut standing = Standing::remembered(saved, &guard, start, 1000);
-        let mut after = |seconds: u64, backends: usize, is_saved: bool| {
-            let now = start + Duration::from_secs(seconds);
-            let found = RenderCount { calls_backends: true, keys: backends, backends, skipped: 0 };
-            standing.decide(&resource, found, true, now);
-            let unsaved = standing.unsaved(&guard, now, 1000 + seconds);
-            unsaved.iter().filter(|_| is_saved).for_each(|unsaved| standing.saved(*unsaved));
+        let mut walk = Walk::new();
+        let mut after = |seconds, backends, is_saved| {
+            let unsaved = walk.find(seconds, backends).1;
+            unsaved.iter().filter(|_| is_saved).for_each(|unsaved| walk.standing.saved(*unsaved));
             unsaved.map(|unsaved| unsaved.held_since_unix)
         };
         assert_eq!(after(5, 3, true), Some(Some(1005)));
@@ -140,23 +163,16 @@ mod tests {
 
     #[test]
     fn a_hold_that_was_over_while_the_file_was_kept_is_forgotten() {
-        let guard = Guard { max_drop_percent: Some(30), ..Guard::default() };
-        let resource = Arc::new(Resource { guard: guard.clone(), ..(*resource("a.toml")).clone() });
-        let start = Instant::now();
-        let saved = LiveCount { count: Some(10), held_since_unix: None };
-        let mut standing = Standing::remembered(saved, &guard, start, 1000);
-        let mut after = |seconds: u64, backends: usize| {
-            let now = start + Duration::from_secs(seconds);
-            let found = RenderCount { calls_backends: true, keys: backends, backends, skipped: 0 };
-            let verdict = standing.decide(&resource, found, true, now).0.verdict;
-            let saved = standing.unsaved(&guard, now, 1000 + seconds).and_then(|unsaved| unsaved.held_since_unix);
-            (verdict, saved, standing.wake_at())
+        let mut walk = Walk::new();
+        let ends = [30, 70].map(|seconds| walk.at(seconds));
+        let mut after = |seconds, backends| {
+            let (verdict, unsaved) = walk.find(seconds, backends);
+            (verdict, unsaved.and_then(|unsaved| unsaved.held_since_unix), walk.standing.wake_at())
         };
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(after(0, 4), (Verdict::Hold(at(30)), Some(1000), Some(at(30))));
-        assert_eq!(after(5, 0), (Verdict::Keep, None, Some(at(30))), "a restart does not go on with it");
+        assert_eq!(after(0, 4), (Verdict::Hold(ends[0]), Some(1000), Some(ends[0])));
+        assert_eq!(after(5, 0), (Verdict::Keep, None, Some(ends[0])), "a restart does not go on with it");
         // Nobody has looked when it was over.
-        assert_eq!(after(40, 1), (Verdict::Hold(at(70)), Some(1040), Some(at(70))));
+        assert_eq!(after(40, 1), (Verdict::Hold(ends[1]), Some(1040), Some(ends[1])));
         assert_eq!(after(70, 1).0, Verdict::Apply);
     }
 }

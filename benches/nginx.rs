@@ -17,6 +17,8 @@ mod first_answer;
 mod front;
 #[path = "nginx/load.rs"]
 mod load;
+#[path = "nginx/paced.rs"]
+mod paced;
 
 fn main() {
     // `cargo test --benches` runs this too, only to see that it starts.

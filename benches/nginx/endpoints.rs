@@ -2,7 +2,8 @@
 //! answer of the new backend, the processor time of each change, what clients lose, and how many workers nginx starts.
 //!
 //! 20 upstreams of three backends, one of which is always dead, and one TCP upstream. `LOAD_SECONDS` sets the length (60), and
-//! `LOAD_WAYS=dns` or `LOAD_WAYS=reload` leaves the other way out.
+//! `LOAD_WAYS=dns` or `LOAD_WAYS=reload` leaves the other way out. Clients ask as often as they can, on the same processors; with
+//! `LOAD_RATE` each of the three kinds asks so many times a second.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::front::time_until_answer_at;
-use crate::load::{Echo, reflector, wrk_row};
+use crate::load::{Clients, Echo, echo_once, reflector};
+use crate::paced::{self, Client};
 use crate::support::etcd::{Etcd, Writer};
 use crate::support::nginx::Nginx;
 use crate::support::{Daemon, free_port, program, temp_dir};
@@ -36,6 +38,10 @@ impl Distances {
 
 fn seconds() -> u64 {
     std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+fn rate() -> Option<u32> {
+    std::env::var("LOAD_RATE").ok().and_then(|text| text.parse().ok())
 }
 
 pub(crate) fn run() {
@@ -75,8 +81,8 @@ pub(crate) fn run() {
     line("TCP echo: lost", &|row| row.echo.1.to_string());
     for row in &rows {
         println!("{}:", row.way);
-        wrk_row("wrk, one connection per request", &row.closing);
-        wrk_row("wrk, keep-alive", &row.keeping);
+        row.closing.print("HTTP, one connection per request");
+        row.keeping.print("HTTP, keep-alive");
     }
 }
 
@@ -90,8 +96,8 @@ struct Row {
     nginx_ms: f64,
     workers: usize,
     echo: (usize, usize),
-    closing: String,
-    keeping: String,
+    closing: Clients,
+    keeping: Clients,
 }
 
 impl Row {
@@ -179,18 +185,16 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
     let changes = AtomicUsize::new(0);
     let mut workers: BTreeSet<i32> = BTreeSet::new();
     let (times, closing, keeping) = std::thread::scope(|scope| {
-        let wrk = |n: usize, arguments: &'static [&'static str]| {
-            let url = format!("http://127.0.0.1:{http_port}/u{n}/");
-            scope.spawn(move || {
-                let mut command = Command::new("wrk");
-                command.args(["-t1", "-d", &format!("{}s", seconds())]).args(arguments);
-                let output = command.arg(url).output().expect("wrk is to be installed (Debian: apt install wrk)");
-                String::from_utf8_lossy(&output.stdout).into_owned()
-            })
-        };
-        let closing = wrk(0, &["-c2", "-H", "Connection: close"]);
-        let keeping = wrk(1, &["-c2"]);
-        scope.spawn(|| echo.run(tcp_port, &stop));
+        let closing = scope.spawn(move || http_clients(http_port, "/u0/", false));
+        let keeping = scope.spawn(move || http_clients(http_port, "/u1/", true));
+        scope.spawn(|| match rate() {
+            None => echo.run(tcp_port, &stop),
+            Some(rate) => {
+                let clients = paced::run(rate, Duration::from_secs(seconds()), || echo_once(tcp_port));
+                echo.sent.store(clients.requests as usize, Ordering::Relaxed);
+                echo.lost.store(clients.lost as usize, Ordering::Relaxed);
+            }
+        });
         let end = Instant::now() + Duration::from_secs(seconds());
         let (mut times, mut distances) = (Vec::new(), Distances(2));
         let mut current = [1_usize; UPSTREAMS];
@@ -235,6 +239,20 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
         closing,
         keeping,
     }
+}
+
+/// Asks nginx for a path all the time, on a connection for each request or on ones that are kept.
+fn http_clients(port: u16, path: &str, keeps: bool) -> Clients {
+    if let Some(rate) = rate() {
+        let mut client = Client::new(port, path, keeps);
+        return paced::run(rate, Duration::from_secs(seconds()), || client.ask());
+    }
+    let mut command = Command::new("wrk");
+    command.args(["-t1", "-c2", "-d", &format!("{}s", seconds())]);
+    command.args(["-H", "Connection: close"].iter().filter(|_| !keeps));
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let output = command.arg(url).output().expect("wrk is to be installed (Debian: apt install wrk)");
+    Clients::of_wrk(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// Processor time of a process and of the children that it has waited for.

@@ -47,7 +47,7 @@ pub(crate) fn run() {
                 let mut command = Command::new("wrk");
                 command.args(["-t1", "-d", &format!("{}s", seconds()), "-H", "Host: app.example.com"]).args(arguments);
                 let output = command.arg(url).output().expect("wrk is to be installed (Debian: apt install wrk)");
-                String::from_utf8_lossy(&output.stdout).into_owned()
+                Clients::of_wrk(&String::from_utf8_lossy(&output.stdout))
             })
         };
         let closing = wrk(&["-c4", "-H", "Connection: close"]);
@@ -83,8 +83,8 @@ pub(crate) fn run() {
         log.matches("drained, no worker").count()
     );
     println!("{:<44} {:>10} {:>8}", "client", "requests", "lost");
-    wrk_row("wrk, one connection per request", &closing);
-    wrk_row("wrk, keep-alive (idle-close race of nginx)", &keeping);
+    closing.print("wrk, one connection per request");
+    keeping.print("wrk, keep-alive (idle-close race of nginx)");
     let (sent, lost) = (echo.sent.load(Ordering::Relaxed), echo.lost.load(Ordering::Relaxed));
     println!("{:<44} {sent:>10} {lost:>8}", "TCP echo, one connection per request");
     for line in log.lines().filter(|line| line.contains("ERROR") || line.contains("WARN")) {
@@ -92,23 +92,31 @@ pub(crate) fn run() {
     }
 }
 
-pub(crate) fn wrk_row(what: &str, output: &str) {
-    let requests = output.lines().find_map(|line| line.trim().split_once(" requests in")).map_or("?", |(n, _)| n);
-    let mut lost = 0;
-    for line in output.lines() {
-        let counted = line.contains("Socket errors") || line.contains("Non-2xx");
-        let mut numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok());
-        lost += if line.contains("Non-2xx") {
-            numbers.next_back().unwrap_or(0)
-        } else if counted {
-            numbers.sum()
-        } else {
-            0
-        };
+/// Clients of one kind: their requests, and those that they lost.
+#[derive(Default)]
+pub(crate) struct Clients {
+    pub(crate) requests: u64,
+    pub(crate) lost: u64,
+    /// wrk's words for what it lost.
+    said: Vec<String>,
+}
+
+impl Clients {
+    /// Reads what wrk has printed.
+    pub(crate) fn of_wrk(output: &str) -> Clients {
+        let requests = output.lines().find_map(|line| line.trim().split_once(" requests in")?.0.parse().ok());
+        let mut clients = Clients { requests: requests.unwrap_or(0), ..Clients::default() };
+        for line in output.lines().filter(|line| line.contains("Socket errors") || line.contains("Non-2xx")) {
+            let mut numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok());
+            clients.lost += if line.contains("Non-2xx") { numbers.next_back().unwrap_or(0) } else { numbers.sum() };
+            clients.said.push(line.trim().to_owned());
+        }
+        clients
     }
-    println!("{what:<44} {requests:>10} {lost:>8}");
-    for line in output.lines().filter(|line| line.contains("Socket errors") || line.contains("Non-2xx")) {
-        println!("    {}", line.trim());
+
+    pub(crate) fn print(&self, what: &str) {
+        println!("{what:<44} {:>10} {:>8}", self.requests, self.lost);
+        self.said.iter().for_each(|line| println!("    {line}"));
     }
 }
 
@@ -129,7 +137,7 @@ impl Echo {
     }
 }
 
-fn echo_once(port: u16) -> std::io::Result<()> {
+pub(crate) fn echo_once(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let message = [7; 64];

@@ -29,12 +29,11 @@ impl Claims {
     }
 
     /// Gives up whatever a resource has, then claims each file of `wanted` for it; the outcomes come in the same order. Also returns
-    /// all claimed files in `folder`.
+    /// all claimed files.
     pub fn exchange(
         &self,
         resource: &str,
         wanted: impl Iterator<Item = (InstanceId, Result<PathBuf, String>)>,
-        folder: &Path,
     ) -> (Vec<Result<PathBuf, String>>, BTreeSet<PathBuf>) {
         let mut owners = self.lock();
         owners.retain(|_, owner| *owner.resource != *resource);
@@ -48,8 +47,7 @@ impl Claims {
                 }
             }));
         }
-        let in_folder = owners.keys().filter(|dest| dest.parent() == Some(folder)).cloned().collect();
-        (outcomes, in_folder)
+        (outcomes, owners.keys().cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, InstanceId>> {
@@ -73,11 +71,19 @@ mod tests {
         let claims = Claims(Mutex::new([(dest.to_owned(), id("web.toml", None))].into()));
         let claim = |resource: &str| {
             let wanted = [(id(resource, Some("web")), Ok(dest.to_owned()))];
-            claims.exchange(resource, wanted.into_iter(), Path::new("/etc/nginx")).0
+            claims.exchange(resource, wanted.into_iter()).0
         };
         assert_eq!(claim("sites.toml"), [Err("`web.toml` writes `/etc/nginx/web.conf`".to_owned())]);
         claims.lock().clear();
         assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())]);
         assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())], "it gives up its own first");
+    }
+
+    #[test]
+    fn the_files_of_others_are_known_wherever_they_are() {
+        let id = InstanceId::whole(&"shop.toml".into());
+        let dest = PathBuf::from("/old/shop.conf");
+        let claims = Claims(Mutex::new([(dest.clone(), id)].into()));
+        assert_eq!(claims.exchange("sites.toml", std::iter::empty()).1, [dest].into());
     }
 }

@@ -84,7 +84,9 @@ impl Crew {
                 }
             };
             return Some(joined.unwrap_or_else(|_| {
-                tracing::error!("a pass ended without a report");
+                tracing::error!(
+                    "a pass over a group has ended without a report, which is a bug; its files stay as they are"
+                );
                 Vec::new()
             }));
         }

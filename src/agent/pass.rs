@@ -121,11 +121,11 @@ impl Pass {
         terms.context.end_steps(&group.id);
     }
 
-    /// Returns whether a transaction has something to do. It also runs for a held file, whose reload may be owed.
+    /// Returns whether a transaction has something to do. It also runs for a file that is held or has dropped out: a reload may be owed.
     fn has_something_to_apply(&self) -> bool {
         let is_held = || self.resources.iter().any(|in_hand| !in_hand.state.held(&in_hand.member.resource).is_empty());
-        let holds = || self.terms.apply() && !self.group.is_lone() && is_held();
-        !self.work.rendered.is_empty() || !self.work.instance_files.is_empty() || holds()
+        let may_owe = || self.terms.apply() && !self.group.is_lone() && (!self.work.dropped.is_empty() || is_held());
+        !self.work.rendered.is_empty() || !self.work.instance_files.is_empty() || may_owe()
     }
 
     /// Returns the content that a lone resource has to write; from now on the pass counts as applying.
@@ -138,8 +138,9 @@ impl Pass {
 
     /// Does all of the pass except for [`Pass::end`].
     pub(super) async fn apply(&mut self) -> Report {
+        let has_something = self.has_something_to_apply();
         let dropped = std::mem::take(&mut self.work.dropped);
-        if !self.has_something_to_apply() {
+        if !has_something {
             return Report { dropped, ..Report::unchanged(self.revision) };
         }
         self.applying = Some(Applying::begin(&self.terms));

@@ -74,6 +74,7 @@ pub(super) struct PassEnd {
 impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
+        outlook.terms.context.set_groups(&catalog.groups);
         let ways = listen_for(&outlook, &catalog, &BTreeMap::new());
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
         let (old_workers, untaken, refused, questions, unread) = Default::default();
@@ -85,8 +86,7 @@ impl Agent {
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
-        self.outlook.terms.context.look_again();
-        self.outlook.terms.context.unread().retain(&catalog.groups);
+        self.outlook.terms.context.set_groups(&catalog.groups);
         self.ways = listen_for(&self.outlook, &catalog, &self.ways);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();

@@ -69,7 +69,8 @@ impl ResourceState {
         let own = FileState { standing, backends, skipped: self.own.skipped, ..FileState::default() };
         let carried = |(name, Instance { resource, file }): (Arc<str>, Instance)| {
             let resource = Arc::new(new.instance(&name, resource.dest.clone()));
-            let file = FileState { backends: file.backends, skipped: file.skipped, ..FileState::default() };
+            let FileState { standing, backends, skipped, .. } = file;
+            let file = FileState { standing, backends, skipped, ..FileState::default() };
             (name, Instance { resource, file })
         };
         let instances = self.instances.into_iter().filter(|_| new.for_each.is_some()).map(carried).collect();
@@ -108,5 +109,31 @@ impl ResourceState {
         let held = |id: &InstanceId, file: &FileState| Some((id.clone(), file.standing.as_ref()?.held()?));
         let instances = self.instances.values().filter_map(|instance| held(&instance.resource.id, &instance.file));
         held(&resource.id, &self.own).into_iter().chain(instances).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::live_count::LiveCount;
+    use crate::model::for_each::{DestPattern, ForEach, NameSource};
+    use crate::model::guard::Guard;
+    use crate::status::board::tests::resource;
+
+    #[test]
+    fn a_hold_goes_on_although_conf_d_was_read_again() {
+        let resource = resource("a.toml");
+        let instance = |name: &str| {
+            let saved = LiveCount { count: Some(10), held_since_unix: Some(1000) };
+            let standing = Standing::remembered(saved, &Guard::default(), Instant::now(), 1000);
+            let file = FileState { standing: Some(standing), ..FileState::default() };
+            Instance { resource: Arc::new(resource.instance(name, resource.dest.clone())), file }
+        };
+        let dest = DestPattern::new("/".into(), vec![String::new(); 2]).unwrap();
+        let for_each = ForEach::new(NameSource::parse("/*").unwrap(), dest);
+        let new = Resource { for_each: Some(for_each), ..(*resource).clone() };
+        let state = ResourceState { instances: [("x".into(), instance("x"))].into(), ..ResourceState::default() };
+        let carried = state.carried_over(&resource, &new);
+        assert!(carried.instances["x"].file.standing.is_some());
     }
 }

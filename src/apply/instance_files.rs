@@ -36,16 +36,9 @@ pub(super) struct Surplus {
 }
 
 /// Returns the files of these resources that are no longer wanted. Drops files that are no longer ours from the journal.
-pub(super) fn surplus(
-    context: &Context,
-    folders: &mut Folders,
-    group_id: &str,
-    journal: &mut Journal,
-    all: &[InstanceFiles],
-) -> Surplus {
+pub(super) fn surplus(folders: &mut Folders, journal: &mut Journal, all: &[InstanceFiles]) -> Surplus {
     let mut surplus = Surplus::default();
     for of_one in all {
-        surplus.journal_changed |= adopt(context, group_id, journal, of_one.resource.name());
         for dest in gone(journal, of_one) {
             let (entry, found) = look_at(folders, &dest);
             let problem = match (plan::decide_removal(&found, journal.files.get(&dest).map(String::as_str)), entry) {
@@ -76,8 +69,7 @@ pub(super) fn surplus(
 
 /// Returns the files that a pass would remove of one resource. Touches nothing.
 pub fn would_remove(context: &Context, group_id: &str, of_one: &InstanceFiles) -> Vec<PathBuf> {
-    let mut journal = journal::peek(context, group_id).unwrap_or_default();
-    adopt(context, group_id, &mut journal, of_one.resource.name());
+    let journal = with_others(context, group_id, of_one.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
     let mut folders = Folders::default();
     let goes = |dest: &PathBuf| plan::decide_removal(&look_at(&mut folders, dest).1, known(dest)) == Removal::Remove;
@@ -89,7 +81,7 @@ pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
     let has = |journal: &Journal| journal.made.get(resource).is_some_and(|made| !made.is_empty());
     match journal::peek(context, group_id).filter(|own| own.made.contains_key(resource)) {
         Some(own) => has(&own),
-        // As in `adopt`: its commands may have changed, and with them its group.
+        // Its commands may have changed, and with them its group.
         None => journal::others(context, group_id).iter().any(has),
     }
 }
@@ -99,23 +91,17 @@ fn gone(journal: &Journal, of_one: &InstanceFiles) -> Vec<PathBuf> {
     made.filter(|dest| !of_one.wanted.contains(*dest)).cloned().collect()
 }
 
-/// Copies the entries for the resource from other groups' journals: its commands have changed, and with them its group.
-/// Returns whether the journal has changed.
-fn adopt(context: &Context, group_id: &str, journal: &mut Journal, resource: &str) -> bool {
-    if journal.made.contains_key(resource) {
-        return false;
-    }
-    let mut made = BTreeSet::new();
-    for other in journal::others(context, group_id) {
-        for dest in other.made.get(resource).into_iter().flatten() {
-            if let Some(hash) = other.files.get(dest) {
-                journal.files.entry(dest.clone()).or_insert_with(|| hash.clone());
-                made.insert(dest.clone());
-            }
+/// Returns a group's journal with what the others say of the resource, if it does not know that: it will be handed over.
+fn with_others(context: &Context, group_id: &str, resource: &str) -> Journal {
+    let mut journal = journal::peek(context, group_id).unwrap_or_default();
+    if !journal.made.contains_key(resource) {
+        for other in journal::others(context, group_id) {
+            let made = other.made.get(resource).cloned().unwrap_or_default();
+            journal.files.extend(other.files.into_iter().filter(|(dest, _)| made.contains(dest)));
+            journal.made.entry(resource.to_owned()).or_default().extend(made);
         }
     }
-    journal.made.insert(resource.to_owned(), made);
-    true
+    journal
 }
 
 /// Looks at the name itself: what a link leads to was never ours.

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use crate::world::fs::entry::FileEntry;
 use crate::world::fs::{FileError, names_in, record};
 
+use super::group::Group;
 use super::{Context, failure};
 
 /// The record of a group.
@@ -23,6 +24,9 @@ pub struct Journal {
     /// Files that were made for each resource with `for_each`, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub made: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// Those of `files` that an earlier group has made live: the commands of this one have not run for them yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproven: BTreeSet<PathBuf>,
     /// SHA-256 of content that the check has refused, by destination.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<PathBuf, String>,
@@ -88,6 +92,8 @@ pub struct KeptJournals {
     memory: Mutex<JournalsInMemory>,
     /// Those that could not be saved, by group id.
     unsaved: Mutex<BTreeMap<String, UnsavedJournal>>,
+    /// Groups of conf.d, until the journals of earlier ones have been handed over to them.
+    regrouped: Mutex<Option<Vec<Arc<Group>>>>,
 }
 
 impl KeptJournals {
@@ -96,6 +102,17 @@ impl KeptJournals {
         if let Ok(mut unsaved) = self.unsaved.lock() {
             unsaved.insert(group_id.to_owned(), journal);
         }
+    }
+
+    /// Sets the groups of conf.d: those of an earlier reading may have had the same resources.
+    pub(super) fn set_regrouped(&self, groups: Vec<Arc<Group>>) {
+        if let Ok(mut regrouped) = self.regrouped.lock() {
+            *regrouped = Some(groups);
+        }
+    }
+
+    pub(super) fn take_regrouped(&self) -> Option<Vec<Arc<Group>>> {
+        self.regrouped.lock().ok()?.take()
     }
 
     fn take_unsaved(&self, group_id: &str) -> Option<UnsavedJournal> {
@@ -147,23 +164,36 @@ fn saved(context: &Context, group_id: &str) -> Option<Journal> {
     serde_json::from_str(&text).ok()
 }
 
+/// Returns the ids of all groups that have a journal.
+pub(super) fn group_ids(context: &Context) -> Vec<String> {
+    match &context.settings.state_folder {
+        Some(folder) => known_groups(folder).unwrap_or_default(),
+        None => context.journals.memory.lock().map(|memory| memory.keys().cloned().collect()).unwrap_or_default(),
+    }
+}
+
 /// Returns the journals of all other groups, without those that cannot be read.
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
-    let Some(folder) = &context.settings.state_folder else {
-        let memory = context.journals.memory.lock();
-        let others = |memory: &JournalsInMemory| {
-            memory.iter().filter(|(id, _)| *id != group_id).map(|(_, journal)| journal.clone()).collect()
-        };
-        return memory.map(|memory| others(&memory)).unwrap_or_default();
-    };
-    let ids = known_groups(folder).unwrap_or_default().into_iter().filter(|id| id != group_id);
+    let ids = group_ids(context).into_iter().filter(|id| id != group_id);
     ids.filter_map(|id| peek(context, &id)).collect()
 }
 
-/// Returns whether any group's journal knows a file.
-pub fn knows_path(context: &Context, dest: &Path) -> bool {
+/// Returns whether the journal of any group has a file with this hash. A group that is no more may have had a file that has become
+/// somebody else's since.
+pub fn knows_content(context: &Context, dest: &Path, hash: &str) -> bool {
     // No group has this id.
-    others(context, "").iter().any(|journal| journal.has(dest))
+    others(context, "").iter().any(|journal| journal.files.get(dest).is_some_and(|known| known == hash))
+}
+
+/// Removes a group's journal.
+pub(super) fn remove(context: &Context, group_id: &str) -> Result<(), FileError> {
+    match &context.settings.state_folder {
+        Some(folder) => record::remove(&path_of(folder, group_id)),
+        None => {
+            context.journals.memory.lock().iter_mut().for_each(|memory| drop(memory.remove(group_id)));
+            Ok(())
+        }
+    }
 }
 
 /// Replaces a group's journal, durably.
@@ -208,7 +238,7 @@ pub(super) fn save_unsaved(context: &Context, group_id: &str) -> Result<(), File
 /// folder assumes that a file it has not seen yet is live as found on disk.
 pub fn knows(context: &Context, journal: &Journal, dest: &Path, hash: &str) -> bool {
     match journal.files.get(dest) {
-        Some(known) => known == hash,
+        Some(known) => known == hash && (context.settings.state_folder.is_none() || !journal.unproven.contains(dest)),
         None => context.settings.state_folder.is_none() && !context.doubts(dest),
     }
 }

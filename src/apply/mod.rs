@@ -7,6 +7,7 @@
 pub mod exclusion;
 mod failure;
 pub mod group;
+mod handover;
 pub mod instance_files;
 pub mod isolate;
 pub mod journal;
@@ -35,6 +36,8 @@ use crate::model::nginx::{NginxPlace, NginxSettings};
 use crate::model::report::Stage;
 use crate::world::clock;
 use crate::world::fs::resolve_links;
+
+use group::Group;
 
 /// Most warnings that are said once: names in them may come from the store.
 const MAX_SAID: usize = 1000;
@@ -182,9 +185,12 @@ impl Context {
         &self.nginx.unread
     }
 
-    /// Lets every file be looked at again, whether nginx reads it: conf.d was read again.
-    pub fn look_again(&self) {
+    /// Sets the groups of conf.d, which was read: every file is looked at again, whether nginx reads it, and journals of earlier
+    /// groups are handed over to them.
+    pub fn set_groups(&self, groups: &[Arc<Group>]) {
         self.nginx.looked_at.forget();
+        self.nginx.unread.retain(groups);
+        self.journals.set_regrouped(groups.to_vec());
     }
 
     /// Returns how many staged files could not be removed.

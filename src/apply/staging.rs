@@ -122,10 +122,12 @@ pub(super) fn refuse_foreign(
 ) -> Result<(), StepFailure> {
     let resource = &rendered.resource;
     let must_be_ours = resource.id.item.is_some() && !resource.target.adopt_existing;
-    let is_other = on_disk.is_some_and(|found| found.bytes != *rendered.bytes);
-    let is_known =
-        || journal.is_some_and(|journal| journal.has(&resource.dest)) || journal::knows_path(context, &resource.dest);
-    if !must_be_ours || !is_other || is_known() {
+    let other = on_disk.filter(|found| found.bytes != *rendered.bytes && must_be_ours);
+    let is_ours = |found: &OnDisk| {
+        journal.is_some_and(|journal| journal.has(&resource.dest))
+            || journal::knows_content(context, &resource.dest, &plan::hash(&found.bytes))
+    };
+    if other.is_none_or(is_ours) {
         return Ok(());
     }
     let message = format!(

@@ -18,6 +18,7 @@ use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
 use super::group::Group;
+use super::handover;
 use super::instance_files::{self, InstanceFiles};
 use super::journal::{self, Journal};
 use super::machine::{self, CheckKind, Next, Step, TransactionPlan};
@@ -87,12 +88,27 @@ pub struct Transaction {
 
 /// Runs a whole transaction, or two: what was refused before does not hold up the rest.
 pub async fn run(context: &Context, request: Request) -> Report {
+    let mut aid = None;
     if needs_first_aid(context, &request).await {
         let nothing_new =
             Request { rendered: Vec::new(), instance_files: Vec::new(), dropped: Vec::new(), ..request.clone() };
-        run_one(context, nothing_new).await;
+        aid = Some(run_one(context, nothing_new).await);
     }
-    turns::run(context, request).await
+    let group_id = request.group.id.clone();
+    let report = turns::run(context, request).await;
+    turns::note_held_up_reload(context, &group_id, &report);
+    match aid {
+        None => report,
+        Some(aid) => Report {
+            outcome: if report.outcome == Outcome::Unchanged { aid.outcome } else { report.outcome },
+            warnings: [aid.warnings, report.warnings].concat(),
+            commands: [aid.commands, report.commands].concat(),
+            reload_ran: aid.reload_ran || report.reload_ran,
+            verified: report.verified.or(aid.verified),
+            elapsed: aid.elapsed + report.elapsed,
+            ..report
+        },
+    }
 }
 
 /// Runs one transaction, and once more without each file that cannot be put in its place. If a check can only judge the live tree and
@@ -122,11 +138,17 @@ async fn attempt(context: &Context, mut request: Request) -> Report {
     }
 }
 
-/// Returns whether an outage continues that a killed process left: its files have been put back, and no worker of nginx has
-/// read them. They are reloaded before anything else is tried.
+/// Returns whether a reload is owed that must not wait for the change: the check has refused the last one, or an outage continues that a
+/// killed process left. Then the files were put back, and no worker of nginx has read them.
 async fn needs_first_aid(context: &Context, request: &Request) -> bool {
-    let Request { group, rendered, .. } = request;
-    if rendered.is_empty() || group.reload.is_none() || !group.drives_nginx() {
+    let Request { group, rendered, instance_files, .. } = request;
+    if group.reload.is_none() || (rendered.is_empty() && instance_files.is_empty()) {
+        return false;
+    }
+    if turns::holds_up_reload(context, &group.id) {
+        return true;
+    }
+    if rendered.is_empty() || !group.drives_nginx() {
         return false;
     }
     let owed =
@@ -181,7 +203,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             Err(failure) => report.dropped.push((rendered.resource.id.clone(), failure)),
         }
     }
-    let surplus = instance_files::surplus(context, &mut folders, &group.id, &mut journal, &instance_files);
+    let surplus = instance_files::surplus(&mut folders, &mut journal, &instance_files);
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed, report.differences) = named(&mut files);
@@ -247,11 +269,13 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
 /// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
+    handover::run(context);
     journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Commit, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     Ok((held, journal))
 }
+
 /// Returns the names of the resources, each once.
 fn resource_names(rendered: &[Rendered], instance_files: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();

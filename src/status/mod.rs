@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod names;
 pub mod page;
 pub mod pages;
+mod span;
 pub mod systemd;
 pub mod terminal;
 

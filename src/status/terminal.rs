@@ -5,6 +5,7 @@ use crate::model::status::{
     ReceiptLease, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
+use crate::status::span::span;
 
 mod announced;
 mod fleet;
@@ -291,16 +292,5 @@ impl StatusWriter {
         if !change.problem.is_empty() {
             self.line(&format!("    {}", one_line(&change.problem)));
         }
-    }
-}
-
-/// Returns a time span for people, in one or two units.
-pub fn span(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
     }
 }

@@ -89,6 +89,36 @@ fn a_reload_that_is_not_in_effect_stays_owed_after_a_refused_change() {
 }
 
 #[test]
+fn an_owed_reload_does_not_wait_for_a_refusal_to_end() {
+    let place = Place::new();
+    // A tree without `a.conf` is refused, so its removal is.
+    let check = format!("test -e {}", place.path("out/a.conf").display());
+    let context = place.context();
+    let pass = |names: &[&str]| block_on(transaction::run(&context, names_request_with(&place, names, "x", &check)));
+    assert_eq!(pass(&["a", "b"]).outcome, Outcome::Applied);
+    context.disprove(&names_request_with(&place, &[], "x", &check).group.id);
+    for reloads in [1, 2, 2] {
+        let report = pass(&["b"]);
+        let (Outcome::Rejected(cause) | Outcome::RolledBack { cause, .. }) = &report.outcome else {
+            panic!("{report:?}")
+        };
+        assert_eq!((cause.at, place.log().len()), (Stage::Check, reloads));
+        assert_eq!(report.in_place.is_empty(), reloads == 1, "{report:?}");
+    }
+}
+
+#[test]
+fn what_a_search_did_not_come_to_is_not_live_beside_an_owed_reload() {
+    let place = Place::new();
+    let check = format!("! grep -rq bad {}", place.path("out").display());
+    let resources = pair(&place, &check, "false");
+    let report = apply(&place, &resources, &["good", "bad"]);
+    assert!(matches!(report.outcome, Outcome::ReloadOwed { .. }), "{report:?}");
+    assert_eq!((place.read("a").as_deref(), place.read("b")), (Some("good"), None));
+    assert_eq!(dropped(&report), [("b.toml".to_owned(), Stage::Check)]);
+}
+
+#[test]
 fn a_file_that_cannot_be_put_in_its_place_does_not_hold_up_the_others() {
     // The check comes between: it makes a folder of `out/b`, or takes away what was staged for it.
     for (act, before, at) in [
@@ -120,7 +150,10 @@ fn a_file_that_cannot_be_removed_does_not_hold_up_the_others() {
     assert_eq!(block_on(transaction::run(&place.context(), first)).outcome, Outcome::Applied);
     let gone = place.path("out/a.conf");
     let check = format!("rm -f {0}; mkdir -p {0}; true {{{{.src}}}}", gone.display());
-    let report = block_on(transaction::run(&place.context(), names_request_with(&place, &["b"], "new", &check)));
+    let request = names_request_with(&place, &["b"], "new", &check);
+    let context = place.context();
+    context.set_groups(std::slice::from_ref(&request.group));
+    let report = block_on(transaction::run(&context, request));
     assert_eq!(
         (&report.outcome, dropped(&report)),
         (&Outcome::Applied, vec![("sites.toml".to_owned(), Stage::Record)])

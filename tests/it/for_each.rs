@@ -381,3 +381,39 @@ fn a_file_that_moves_to_a_different_resource_stays() {
     assert_eq!(files(&sandbox), ["tls-x.conf", "tls-z.conf", "w.conf", "y.conf"]);
     assert_eq!(sandbox.output("tls-x.conf").as_deref(), Some("tls x\n"));
 }
+
+#[test]
+fn a_reload_of_no_file_is_not_owed_once_nginx_runs() {
+    let mut nginx = Nginx::started();
+    let sandbox = sites("");
+    let dest = nginx.http_file("{{ item }}.conf").display().to_string();
+    let reload = format!("echo {{{{.dest}}}} >> {} && {}", sandbox.text_path("reloads"), nginx.reload_command());
+    sandbox.template("site.tera", "# {{ item }}\n");
+    let lines = table("site.tera", &dest).set("for_each", "/sites/*").set("on_empty", "apply");
+    sandbox.resource("sites", &lines.set("check_cmd", nginx.check_command()).set("reload_cmd", reload));
+    sandbox.set_store(&store(&["a"]));
+    sandbox.onetime().expect_code(0);
+    nginx.stop();
+    sandbox.set_store("other: x\n");
+    let ran = sandbox.onetime();
+    assert!(ran.stderr.contains("nginx is not running"), "{ran:?}");
+    assert!(!nginx.http_file("a.conf").exists());
+    nginx.start();
+    sandbox.onetime().expect_code(0);
+    assert_eq!(fs::read_to_string(sandbox.path("reloads")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_an_edit_gave_to_a_different_resource_stays() {
+    let sandbox = sites("");
+    sandbox.set_store(&store(&["a", "b"]));
+    sandbox.onetime().expect_code(0);
+    fs::create_dir(sandbox.path("moved")).unwrap();
+    let dest = sandbox.text_path("moved/{{ item }}.conf");
+    sandbox.resource("sites", &table("site.tera", &dest).set("for_each", "/sites/*"));
+    // It has no file yet: its render fails.
+    sandbox.template("own.tera", "{{ getv(key=\"/none\") }}\n");
+    sandbox.resource("z-own", &table("own.tera", sandbox.text_path("out/b.conf")).set("check_cmd", "true {{.src}}"));
+    sandbox.onetime().expect_code(5);
+    assert_eq!((files(&sandbox), sandbox.path("moved/b.conf").exists()), (vec!["b.conf".to_owned()], true));
+}

@@ -31,6 +31,7 @@ mod fuzz;
 mod go;
 mod guarded;
 mod guards;
+mod handover;
 mod hostile;
 mod installed;
 mod isolation;

@@ -65,14 +65,13 @@ pub(super) struct Expansion {
 /// Updates `instances` to these names. An instance that stays keeps its state.
 pub(super) fn expand(
     resource: &Arc<Resource>,
-    for_each: &ForEach,
     names: FoundNames,
     claims: &Claims,
     instances: &mut BTreeMap<Arc<str>, Instance>,
 ) -> Expansion {
     let mut before = std::mem::take(instances);
     let ids: Vec<InstanceId> = names.files.iter().map(|(id, _)| id.clone()).collect();
-    let (outcomes, in_folder) = claims.exchange(resource.name(), names.files.into_iter(), for_each.folder());
+    let (outcomes, claimed) = claims.exchange(resource.name(), names.files.into_iter());
     let mut refused = Vec::new();
     for (id, outcome) in ids.into_iter().zip(outcomes) {
         let dest = match outcome {
@@ -93,23 +92,17 @@ pub(super) fn expand(
         instances.insert(instance.0, instance.1);
     }
     // Files of other resources are not ours to remove.
-    let files = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
+    let files = InstanceFiles { resource: Arc::clone(resource), wanted: claimed };
     Expansion { refused, gone: before.into_values().collect(), files }
 }
 
 /// Claims the files of instances that stay as they are, and of names that have none yet: after a start, or an edit of conf.d, nobody
 /// has them.
-pub(super) fn keep(
-    resource: &Resource,
-    for_each: &ForEach,
-    names: &FoundNames,
-    claims: &Claims,
-    instances: &BTreeMap<Arc<str>, Instance>,
-) {
+pub(super) fn keep(resource: &Resource, names: &FoundNames, claims: &Claims, instances: &BTreeMap<Arc<str>, Instance>) {
     let kept = instances.values().map(|instance| (instance.resource.id.clone(), Ok(instance.resource.dest.clone())));
     let is_new = |id: &InstanceId| id.item.as_ref().is_some_and(|name| !instances.contains_key(name));
     let new = names.files.iter().filter(|(id, dest)| dest.is_ok() && is_new(id)).cloned();
-    claims.exchange(resource.name(), kept.chain(new), for_each.folder());
+    claims.exchange(resource.name(), kept.chain(new));
 }
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the

@@ -170,12 +170,12 @@ impl Preparation<'_> {
         if let Err(failure) = self.judge_names(resource, names.found, &mut state.own) {
             // Nothing is gone, then: the instances keep their files and all that is known of them.
             self.findings.again.insert(Arc::clone(resource.name()));
-            instances::keep(resource, for_each, &names, self.claims, &state.instances);
+            instances::keep(resource, &names, self.claims, &state.instances);
             self.work.dropped.extend(names.refused());
             self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
             return;
         }
-        let expansion = instances::expand(resource, for_each, names, self.claims, &mut state.instances);
+        let expansion = instances::expand(resource, names, self.claims, &mut state.instances);
         let changed = mark.paths(&resource.prefix);
         for Instance { file, .. } in expansion.gone {
             let reads = file.reads.unwrap_or_else(Reads::everything);

@@ -130,6 +130,27 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     assert_eq!((rendered(&pass).len(), pass.work.dropped.len()), (4, 0));
 }
 
+#[test]
+fn a_reload_may_be_owed_although_every_member_has_dropped_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = conf_d(folder.path(), "{{ getv(key=\"/web/none\") }}", EACH);
+    std::fs::remove_file(folder.path().join("conf.d/each.toml")).unwrap();
+    let ranges = catalog.stores[0].wanted.all().clone();
+    let catalog = loaded(folder.path(), Arc::new(Broken(AtomicBool::new(false))));
+    let now = Instant::now();
+    let mut desk = Desk::new(Arc::default(), Arc::new(catalog), false, now);
+    let entries = Vec::new();
+    desk.take_event(
+        0,
+        Event::Snapshot { revision: Revision(1), ranges, refused: None, entries, leases: Vec::new() },
+        now,
+    );
+    let [mut pass] = desk.hand_out(desk.wake_at().unwrap()).try_into().ok().unwrap();
+    pass.prepare();
+    assert_eq!((pass.work.rendered.len(), pass.work.dropped.len()), (0, 1));
+    assert!(pass.has_something_to_apply());
+}
+
 /// A desk over two resources in one group: `web` lists the backends below `/web`, and `each` has a file for each service.
 struct Walk {
     desk: Desk,

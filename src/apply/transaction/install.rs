@@ -75,6 +75,7 @@ impl Transaction {
         self.journal.made.retain(|resource, _| group.has_member(resource));
         record_instance_files(&mut self.journal, &self.files);
         for file in &self.files {
+            self.journal.unproven.remove(file.dest());
             match file.action {
                 FileAction::Remove => self.journal.forget(file.resource.name(), file.dest()),
                 _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
@@ -83,6 +84,7 @@ impl Transaction {
         let made = self.journal.made.values().flatten();
         let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
         self.journal.files.retain(|dest, _| known.contains(dest));
+        self.journal.unproven.retain(|dest| known.contains(dest));
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
         let saved = journal::save(context, &self.group.id, &self.journal);

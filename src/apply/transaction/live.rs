@@ -46,20 +46,10 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     };
     let mut any_good = refused.is_none();
     if let Some(refused) = refused {
-        let mut search = Search::start(0..changed.len(), |_| false, blame(&changed, refused));
-        let mut patience = Patience::new(Arc::clone(&trials.change_waits));
-        while let Some(trial) = search.next_trial().filter(|_| patience.is_left(context.exclusion.is_awaited())) {
-            if trial.is_empty() {
-                search.answer(trials.as_it_was().await);
-                continue;
-            }
-            let these = trial.iter().filter_map(|position| changed.get(*position).cloned()).collect();
-            search.answer(match trials.run(these, Vec::new()).await {
-                Tried::Passed => Ok(()),
-                Tried::Refused(cause) => Err(blame(&changed, cause)),
-                Tried::Ended(outcome) => return Report { outcome, ..trials.report },
-            });
-        }
+        let search = match trials.search(&changed, refused).await {
+            Ok(search) => search,
+            Err(outcome) => return Report { outcome, ..trials.report },
+        };
         let Some(found) = search.found().filter(|found| !found.good.is_empty() || !whole.removed.is_empty()) else {
             return whole;
         };
@@ -130,6 +120,39 @@ impl Trials<'_> {
                 Tried::Ended(other)
             }
         }
+    }
+
+    /// Searches for the files that the check refuses; the others are in place then.
+    ///
+    /// # Errors
+    /// A trial ended for a different reason.
+    async fn search(&mut self, changed: &[Rendered], refused: StepFailure) -> Result<Search, Outcome> {
+        let mut search = Search::start(0..changed.len(), |_| false, blame(changed, refused));
+        let mut patience = Patience::new(Arc::clone(&self.change_waits));
+        let mut in_place = BTreeSet::new();
+        while let Some(trial) = search.next_trial().filter(|_| patience.is_left(self.context.exclusion.is_awaited())) {
+            if trial.is_empty() {
+                search.answer(self.as_it_was().await);
+                continue;
+            }
+            let files = |positions: &mut dyn Iterator<Item = usize>| -> Vec<Rendered> {
+                positions.filter_map(|position| changed.get(position).cloned()).collect()
+            };
+            let tried = self.run(files(&mut trial.iter().copied()), Vec::new()).await;
+            if !matches!(tried, Tried::Refused(_)) {
+                in_place.extend(trial);
+            }
+            search.answer(match tried {
+                Tried::Passed => Ok(()),
+                Tried::Refused(cause) => Err(blame(changed, cause)),
+                Tried::Ended(outcome) => {
+                    let left = files(&mut (0..changed.len()).filter(|position| !in_place.contains(position)));
+                    self.leave(&left);
+                    return Err(outcome);
+                }
+            });
+        }
+        Ok(search)
     }
 
     /// Leaves these files to a later pass.

@@ -35,7 +35,15 @@ impl Transaction {
         }
         let answer = match &reload {
             Reload::Nginx => self.signal_nginx(),
-            Reload::Command(command) => self.run_command(context, command, nginx.as_ref()).await,
+            Reload::Command(command) => {
+                let texts = self.reload_texts(command);
+                if texts.is_empty() {
+                    // Nothing reloads nginx: no proof of that can come.
+                    self.watched = None;
+                    return Reloaded::Done;
+                }
+                self.run_command(context, command, texts, nginx.as_ref()).await
+            }
         };
         if let (Reloaded::Done, None, Some(nginx)) = (&answer, &self.watched, &nginx) {
             self.watched = nginx.started_since(before, ticks);
@@ -62,11 +70,13 @@ impl Transaction {
         }
     }
 
-    async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Reloaded {
-        let texts = self.reload_texts(command);
-        if texts.is_empty() {
-            return Reloaded::Done;
-        }
+    async fn run_command(
+        &mut self,
+        context: &Context,
+        command: &CommandLine,
+        texts: Vec<String>,
+        nginx: Option<&Nginx>,
+    ) -> Reloaded {
         self.report.reload_ran = true;
         let (text, finished) = self.run_reload(texts, command.timeout).await;
         let failed = || failure::of_command(Stage::Reload, "reload_cmd", &command.text, &finished);

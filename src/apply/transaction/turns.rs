@@ -79,12 +79,14 @@ pub(in crate::apply) struct GroupRefusals {
     is_full: bool,
     /// The journal's record of it.
     written: BTreeMap<PathBuf, String>,
+    /// Whether the check refused the last transaction while a reload was owed, which did not come about then.
+    holds_up_reload: bool,
 }
 
 impl Default for GroupRefusals {
     fn default() -> GroupRefusals {
-        let (known, last_tried, is_full, written) = Default::default();
-        GroupRefusals { known, last_tried, portion: FIRST_PORTION, is_full, written }
+        let (known, last_tried, is_full, written, holds_up_reload) = Default::default();
+        GroupRefusals { known, last_tried, portion: FIRST_PORTION, is_full, written, holds_up_reload }
     }
 }
 
@@ -128,6 +130,28 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
         group.adapt_portion(&next);
     }
     both(report, next, names)
+}
+
+/// Notes whether a reload is still owed because the check came first and refused.
+pub(super) fn note_held_up_reload(context: &Context, group_id: &str, report: &Report) {
+    let is_refused = match &report.outcome {
+        Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None } => cause.at == Stage::Check,
+        _ => false,
+    };
+    let is_owed = || {
+        context.is_disproved(group_id) || journal::peek(context, group_id).is_some_and(|journal| journal.reload_owed)
+    };
+    let holds_up_reload = is_refused && is_owed();
+    if let Ok(mut refusals) = context.refusals.lock()
+        && (holds_up_reload || refusals.contains_key(group_id))
+    {
+        refusals.entry(group_id.to_owned()).or_default().holds_up_reload = holds_up_reload;
+    }
+}
+
+/// Returns whether a reload is owed that the last transaction of the group did not come to.
+pub(super) fn holds_up_reload(context: &Context, group_id: &str) -> bool {
+    context.refusals.lock().is_ok_and(|refusals| refusals.get(group_id).is_some_and(|group| group.holds_up_reload))
 }
 
 /// Returns whether others may have their turn after a transaction with this outcome. While nothing runs that could be reloaded, each file

@@ -84,7 +84,7 @@ fn all_well_is_two_answers_of_yes_and_no_condition() {
 
         nginx and stores
           etcd followed at revision 5: 
-          upstreamd  on , process 0, up for 20102 d 10 h
+          upstreamd  on , process 0, up for 20102 d
 
         Last changes
           2025-01-14T10:29:30Z c.toml applied, key /v/1, 30.0 ms

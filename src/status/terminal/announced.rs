@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::model::status::{AnnouncedService, AnnouncedState, AnnouncerStatus, Axis, AxisAnswer, UnixTime};
 use crate::model::text::counted;
 use crate::status::announced;
+use crate::status::span::span;
 
-use super::{GREEN, RED, StatusWriter, YELLOW, one_line, span};
+use super::{GREEN, RED, StatusWriter, YELLOW, one_line};
 
 /// Most services of one announcer that are shown.
 const MAX_SERVICES: usize = 10;

@@ -1,0 +1,104 @@
+//! What journals say of resources whose commands are edited, and with them their group.
+
+use std::fs;
+use std::slice;
+
+use upstreamd::apply::transaction::{self, Request};
+use upstreamd::apply::{Context, Settings};
+use upstreamd::model::report::{Outcome, Report};
+use upstreamd::model::resource::{OnReloadFailure, Resource};
+
+use crate::apply::{Place, block_on, names_request_with, request};
+
+/// Runs a transaction of the only group of conf.d.
+fn run(context: &Context, request: &Request) -> Report {
+    context.set_groups(slice::from_ref(&request.group));
+    block_on(transaction::run(context, request.clone()))
+}
+
+/// A request for these names with an edition of the commands.
+fn edition(place: &Place, edition: &str, names: &[&str]) -> Request {
+    names_request_with(place, names, "x", &format!("true {edition} {{{{.src}}}}"))
+}
+
+/// A context of a process without a state folder.
+fn without_folder() -> Context {
+    Context::new(Settings::default())
+}
+
+#[test]
+fn an_earlier_group_takes_no_file_of_the_administrator() {
+    for hands_over in [true, false] {
+        let place = Place::new();
+        let context = place.context();
+        let run = |request: &Request| match hands_over {
+            true => run(&context, request),
+            false => block_on(transaction::run(&context, request.clone())),
+        };
+        let [first, edited] = ["first", "edited"].map(|words| edition(&place, words, &["shop"]));
+        for request in [&first, &edited, &edition(&place, "edited", &[])] {
+            assert_eq!(run(request).outcome, Outcome::Applied);
+        }
+        let left = fs::read_dir(place.path("state/groups")).unwrap().count();
+        assert_eq!((place.read("shop.conf"), left), (None, if hands_over { 1 } else { 2 }));
+        fs::write(place.path("out/shop.conf"), "mine").unwrap();
+        let report = run(&edited);
+        assert!(report.dropped[0].1.message.contains("upstreamd has not written it"), "{report:?}");
+        assert_eq!(place.read("shop.conf").as_deref(), Some("mine"));
+    }
+}
+
+#[test]
+fn commands_that_come_back_find_the_files_of_those_in_between() {
+    for context in [true, false] {
+        let place = Place::new();
+        let context = if context { place.context() } else { without_folder() };
+        assert_eq!(run(&context, &edition(&place, "first", &["shop"])).outcome, Outcome::Applied);
+        assert_eq!(run(&context, &edition(&place, "edited", &["shop", "blog"])).outcome, Outcome::Applied);
+        // A guard holds `blog`: it is not rendered.
+        let mut held = edition(&place, "first", &["shop", "blog"]);
+        held.rendered.truncate(1);
+        run(&context, &held);
+        let report = run(&context, &edition(&place, "first", &["shop"]));
+        assert_eq!((report.removed, place.read("blog.conf")), (vec![place.path("out/blog.conf")], None));
+    }
+}
+
+#[test]
+fn an_owed_reload_goes_over_to_the_corrected_command() {
+    for has_folder in [true, false] {
+        let place = Place::new();
+        let context = if has_folder { place.context() } else { without_folder() };
+        let resource = |reload: &str| {
+            let resource = place.resource("a", Some("true {{.src}}"), Some(reload));
+            Resource { on_reload_failure: OnReloadFailure::Keep, ..resource }
+        };
+        let wrong = run(&context, &request(&[resource("flase")], &["x"]));
+        assert!(matches!(wrong.outcome, Outcome::ReloadOwed { .. }), "{wrong:?}");
+        let mut right = request(&[resource(&place.note("reload"))], &["x"]);
+        if has_folder {
+            // Its guard holds the file.
+            right.rendered.clear();
+        }
+        for _ in 0..2 {
+            assert!(run(&context, &right).outcome.is_final());
+        }
+        assert_eq!(place.log(), ["reload"]);
+    }
+}
+
+#[test]
+fn a_group_without_commands_leaves_no_record_behind() {
+    let place = Place::new();
+    let context = place.context();
+    let request = request(&[place.resource("a", None, Some(&place.note("reload")))], &["x"]);
+    assert_eq!(run(&context, &request).outcome, Outcome::Applied);
+    let other = place.resource("b", None, Some("true"));
+    let lone = place.resource("a", None, None);
+    let groups = upstreamd::apply::group::form(&[other.clone(), lone].map(Into::into)).into_iter().map(Into::into);
+    context.set_groups(&groups.collect::<Vec<_>>());
+    block_on(transaction::run(&context, crate::apply::request(&[other], &["y"])));
+    // What was written without a reload may not be what nginx has read.
+    assert_eq!(run(&context, &request).outcome, Outcome::Applied);
+    assert_eq!(place.log(), ["reload", "reload"]);
+}

@@ -69,8 +69,9 @@ impl Desk {
         let old_catalog = std::mem::replace(&mut self.catalog, catalog);
         self.claims = Arc::new(Claims::of(self.catalog.members.iter().map(|member| &*member.resource)));
         let mut old_stores = std::mem::take(&mut self.stores);
-        for StoreUse { settings, .. } in &self.catalog.stores {
-            let known = old_stores.iter().position(|old| old.settings == *settings);
+        for StoreUse { settings, wanted } in &self.catalog.stores {
+            // Nobody follows a store that no resource reads: what it has said is out of date once one does.
+            let known = old_stores.iter().position(|old| old.settings == *settings && !wanted.all().is_empty());
             let new = || KnownStore { settings: settings.clone(), ..KnownStore::default() };
             self.stores.push(known.map_or_else(new, |position| old_stores.swap_remove(position)));
         }

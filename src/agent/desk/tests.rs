@@ -229,6 +229,21 @@ fn a_new_catalog_keeps_timing_and_waits_for_a_pass_that_has_the_resource() {
 }
 
 #[test]
+fn a_store_that_nobody_has_read_for_a_while_is_waited_for() {
+    let mut office = Office::open(&[("a", "")]);
+    office.take_snapshot(5, &["/a/1"]);
+    office.hand_out().into_iter().for_each(|pass| office.end(pass));
+    // An edit moves it to another store, and is taken back hours later.
+    for lines in ["[backend]\nbackend = 'env'", ""] {
+        office.desk.set_catalog(catalog(&office.path, &[("a", lines)]), office.now);
+        office.now += Duration::from_secs(3600);
+        assert_eq!(names(&office.hand_out()), [""; 0], "{lines}");
+    }
+    office.take_snapshot(9, &["/a/1"]);
+    assert_eq!(names(&office.hand_out()), ["a.toml*@9"]);
+}
+
+#[test]
 fn changed_keys_are_known_after_a_failure_and_beside_a_resync() {
     let mut office = Office::open(&[("a", RELOADS)]);
     office.take_snapshot(5, &["/a/1", "/a/2"]);

@@ -9,8 +9,8 @@
 //! others are followed meanwhile, and listed again only if the answer is yes.
 //!
 //! Four promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
-//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer; agents that
-//! lose a member together do not return together.
+//! store went back, a different cluster or history), or would take the agent back in time, everything is listed again; every
+//! failure in a row waits longer; agents that lose a member together do not return together.
 
 mod step;
 
@@ -35,6 +35,11 @@ const QUIET: Duration = Duration::from_secs(600);
 
 /// Time over which agents return that have lost their member at the same moment: the others get them one after the other.
 const SPREAD: Duration = Duration::from_secs(2);
+
+/// Most revisions between the mark and the last one passed on for which the watch is resumed. etcd sends a watcher that lags behind so
+/// many at once, so that the first message leads at least to the tree that the agent has: with less, keys would be back for a moment
+/// that were deleted long ago.
+const MAX_REPLAY: i64 = 1000;
 
 /// The reason for a listing if an answer is older than an earlier one.
 const BEHIND: &str = "the store is at an older revision than it reported before";
@@ -198,7 +203,9 @@ impl Session {
     }
 
     fn can_resume(&self) -> bool {
-        self.follow && !self.must_list && self.resumable && self.point.is_some() && self.mark.is_some()
+        let (Some(point), Some(mark)) = (&self.point, &self.mark) else { return false };
+        let replay = point.revision.0 - mark.revision.0;
+        self.follow && !self.must_list && self.resumable && replay <= MAX_REPLAY
     }
 
     fn went_back(&self, header: Header) -> bool {

@@ -126,6 +126,23 @@ fn what_was_listed_is_resumed_from_even_if_the_watch_never_came_up() {
 }
 
 #[test]
+fn a_long_history_is_not_replayed_since_it_comes_in_pieces() {
+    for (revision, next) in [(1013, SessionAction::CheckHistory), (1014, SessionAction::List)] {
+        let mut session = following(false, 1);
+        check(
+            &mut session,
+            [
+                // Many revisions of foreign keys, none of ours.
+                (Input::Advanced { revision: Revision(revision), mark: mark(13) }, SessionAction::Follow.into()),
+                (failed(FailureKind::Unreachable), dropped()),
+                (Input::Waited, SessionAction::Connect(0).into()),
+                (Input::Connected, next.into()),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_lost_or_different_history_is_listed_again() {
     let other_cluster = Header { cluster_id: 9, ..header(99) };
     let new_cluster = Header { raft_term: 1, ..header(99) };

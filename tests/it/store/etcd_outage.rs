@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use upstreamd::model::store::{EtcdSettings, Keepalive, StoreSettings};
+use upstreamd::model::tree::Tree;
 
 use super::follower::Follower;
 use crate::support::etcd::{Etcd, Writer};
@@ -118,6 +119,28 @@ fn right_after_the_first_listing_a_cut_is_caught_up_too() {
     setting.proxy.mend();
     setting.follower.wait_value("/a/gone", None);
     assert_eq!(setting.counts(), (1, 1));
+}
+
+#[test]
+fn what_was_deleted_before_the_first_listing_never_comes_back() {
+    let (etcd, directories) = (Etcd::start(), ["/a", "/c"]);
+    let (proxy, mut writer) = (Proxy::start(etcd.port()), etcd.writer());
+    writer.put("/a/kept", "1");
+    writer.put("/a/gone", "1");
+    // More foreign revisions than etcd sends at once to a watcher that lags behind.
+    for number in 0..1_500 {
+        writer.put("/b", number.to_string());
+    }
+    writer.change(&[("/a/gone", None)]);
+    let check = |tree: &Tree| tree.get("/a/gone").map_or(Ok(()), |_| Err("/a/gone is back".to_owned()));
+    let follower = Follower::start_with(impatient(&[proxy.address()]), &directories, true, Box::new(check));
+    follower.wait_value("/a/kept", Some("1"));
+    proxy.cut();
+    follower.wait("the loss to be noticed", |seen| seen.lost > 0);
+    writer.put("/a/kept", "2");
+    proxy.mend();
+    follower.wait_value("/a/kept", Some("2"));
+    assert_eq!(follower.seen().objections, Vec::<String>::new());
 }
 
 #[test]

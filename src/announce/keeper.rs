@@ -122,7 +122,7 @@ fn lease_after(
     match (action, outcome) {
         (EtcdAction::Grant(_), EtcdOutcome::Granted(id)) => Some(KeptLease { id: *id, until }),
         (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(true)) => Some(KeptLease { id: *id, until }),
-        (_, EtcdOutcome::KeptAlive(false) | EtcdOutcome::Listed(None) | EtcdOutcome::Revoked) => None,
+        (_, EtcdOutcome::KeptAlive(false) | EtcdOutcome::Listed(_, None) | EtcdOutcome::Revoked) => None,
         _ => lease,
     }
 }
@@ -154,6 +154,7 @@ fn log(notice: &KeyNotice) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::etcd::Header;
 
     #[test]
     fn a_lease_lives_from_the_request_that_renewed_it() {
@@ -168,7 +169,7 @@ mod tests {
             (&renew, &EtcdOutcome::KeptAlive(true), lease(7, 20)),
             (&renew, &failed, granted),
             (&renew, &EtcdOutcome::KeptAlive(false), None),
-            (&EtcdAction::List(7), &EtcdOutcome::Listed(None), None),
+            (&EtcdAction::List(7), &EtcdOutcome::Listed(Header::default(), None), None),
             (&EtcdAction::Connect, &EtcdOutcome::Connected, granted),
             (&EtcdAction::Revoke(7), &EtcdOutcome::Revoked, None),
         ] {

@@ -103,7 +103,10 @@ async fn request(connection: Connection, action: &EtcdAction) -> Result<EtcdOutc
     Ok(match action {
         EtcdAction::Grant(ttl_seconds) => EtcdOutcome::Granted(connection.grant(*ttl_seconds).await?),
         EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(connection.keep_alive(*id).await?),
-        EtcdAction::List(id) => EtcdOutcome::Listed(connection.keys_under(*id).await?),
+        EtcdAction::List(id) => {
+            let (header, keys) = connection.keys_under(*id).await?;
+            EtcdOutcome::Listed(header, keys)
+        }
         EtcdAction::Write(id, writes) => EtcdOutcome::Wrote(connection.write(*id, writes).await?),
         EtcdAction::Revoke(id) => {
             connection.revoke(*id).await?;

@@ -1,5 +1,6 @@
 //! Decides what to request from etcd, and when, so that exactly the wanted keys exist under our leases: connect, keep the
-//! lease alive, grant a lost one again, create a key only if it does not exist, check now and then whether all still exist.
+//! lease alive, grant a lost one again, create a key only if it does not exist, check now and then whether all still exist. An etcd
+//! that was restored from a backup may have keys again that we have deleted, and old values: these are put right.
 //!
 //! Pure: wishes, outcomes, the time and randomness go in; one action at a time comes out. Never writes a key again that is
 //! as wanted. All keys with the same time to live share one lease: they live and die with this process, and a thousand of
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::backoff::Backoff;
-use crate::model::etcd::{EtcdFailure, FailureKind};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header};
+use crate::model::key::Revision;
 use crate::model::lease::{LeaseId, Write, WriteAnswer, WriteOutcome};
 
 mod entry;
@@ -60,6 +62,10 @@ pub struct Registrar {
     pause: Duration,
     max_writes: usize,
     stopping: bool,
+    /// Revision of the store in its last answer that has one.
+    revision: Revision,
+    /// State of the store at the last listing.
+    last_listing: Option<Header>,
 }
 
 impl Registrar {
@@ -74,6 +80,8 @@ impl Registrar {
             pause: Duration::ZERO,
             max_writes: MAX_WRITES,
             stopping: false,
+            revision: Revision::default(),
+            last_listing: None,
         }
     }
 
@@ -236,10 +244,14 @@ impl Registrar {
                 }
             }
             (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(false))
-            | (EtcdAction::List(id), EtcdOutcome::Listed(None)) => {
+            | (EtcdAction::List(id), EtcdOutcome::Listed(_, None)) => {
                 self.lease_lost(*id, &mut notices);
             }
-            (EtcdAction::List(id), EtcdOutcome::Listed(Some(found))) => self.listed(*id, &found, now, &mut notices),
+            (EtcdAction::List(id), EtcdOutcome::Listed(header, Some(found))) => {
+                self.listed(*id, &found, now, &mut notices);
+                let before = self.last_listing.replace(header);
+                self.take_revision(header.revision, before.is_some_and(|before| header.went_back(&before)));
+            }
             (EtcdAction::Write(id, writes), EtcdOutcome::Wrote(written)) => {
                 self.wrote(*id, writes, written, now, &mut notices)
             }
@@ -344,6 +356,18 @@ impl Registrar {
             }
         }
         self.forget_unwanted();
+        for key in found.iter().filter(|_| !self.stopping) {
+            self.keys.entry(key.clone()).or_insert_with(|| KeptKey::returned(ttl_seconds));
+        }
+    }
+
+    /// Records the revision of the store. If the store has gone back, its values may be older than those that we have written.
+    fn take_revision(&mut self, revision: Revision, went_back: bool) {
+        if went_back || revision < self.revision {
+            let ours = self.keys.values_mut().filter(|entry| matches!(entry.held, KeyState::Ours(_)));
+            ours.for_each(|entry| entry.held = KeyState::Unknown);
+        }
+        self.revision = revision;
     }
 
     fn wrote(
@@ -355,6 +379,7 @@ impl Registrar {
         notices: &mut Vec<KeyNotice>,
     ) {
         let revision = written.revision;
+        self.take_revision(revision, false);
         for (write, outcome) in writes.iter().zip(written.outcomes) {
             let key = write.key();
             let Some(entry) = self.keys.get_mut(key) else { continue };

@@ -15,6 +15,13 @@ pub struct Header {
     pub revision: Revision,
 }
 
+impl Header {
+    /// Returns whether the store that answered so is another one than that of an earlier answer, or at an older state.
+    pub fn went_back(&self, earlier: &Header) -> bool {
+        self.cluster_id != earlier.cluster_id || self.revision < earlier.revision || self.raft_term < earlier.raft_term
+    }
+}
+
 /// Keys from `start` up to but not including `end`, as bytes. `end == None` means to the last key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {

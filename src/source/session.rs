@@ -209,11 +209,7 @@ impl Session {
     }
 
     fn went_back(&self, header: Header) -> bool {
-        self.point.is_some_and(|point| {
-            header.cluster_id != point.cluster_id
-                || header.revision < point.revision
-                || header.raft_term < point.raft_term
-        })
+        self.point.is_some_and(|point| header.went_back(&point))
     }
 
     fn listed(&mut self, listed: ListedStore, random: f64) -> SessionStep {

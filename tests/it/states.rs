@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use upstreamd::announce::registrar::{EtcdAction, EtcdOutcome, Registrar};
 use upstreamd::apply::machine::{self, CheckKind, FutureCheck, Next, ReloadProof, Reloaded, Step, TransactionPlan};
-use upstreamd::model::etcd::{EtcdFailure, FailureKind};
+use upstreamd::model::etcd::{EtcdFailure, FailureKind, Header};
 use upstreamd::model::key::Revision;
 use upstreamd::model::lease::{FoundKey, WriteAnswer, WriteOutcome};
 use upstreamd::model::report::{self, Stage, StepFailure};
@@ -133,7 +133,9 @@ fn outcomes(action: &EtcdAction) -> Vec<EtcdOutcome> {
         EtcdAction::Grant(_) => vec![EtcdOutcome::Granted(OURS)],
         EtcdAction::KeepAlive(_) => vec![EtcdOutcome::KeptAlive(true), EtcdOutcome::KeptAlive(false)],
         EtcdAction::List(_) => {
-            [Some(BTreeSet::from([KEY.to_owned()])), Some(BTreeSet::new()), None].map(EtcdOutcome::Listed).into()
+            let header = Header { revision: Revision(1), ..Header::default() };
+            let listed = |keys| EtcdOutcome::Listed(header, keys);
+            [Some(BTreeSet::from([KEY.to_owned()])), Some(BTreeSet::new()), None].map(listed).into()
         }
         EtcdAction::Write(..) => {
             let found = FoundKey { lease: 1, value: b"another".to_vec() };

@@ -68,6 +68,11 @@ impl KeptKey {
         }
     }
 
+    /// Returns the entry of a key that we have deleted, and that is under our lease all the same.
+    pub(super) fn returned(ttl_seconds: u32) -> KeptKey {
+        KeptKey { held: KeyState::Unknown, ..KeptKey::new(ttl_seconds, None) }
+    }
+
     /// Records that it has this value, under our lease.
     pub(super) fn set_ours(&mut self, value: Arc<str>, now: Instant) {
         self.held = KeyState::Ours(value);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::model::etcd::EtcdFailure;
+use crate::model::etcd::{EtcdFailure, Header};
 use crate::model::key::Revision;
 use crate::model::lease::{LeaseId, Write, WriteAnswer};
 
@@ -36,8 +36,8 @@ pub enum EtcdOutcome {
     Granted(LeaseId),
     /// Whether the lease still existed and was renewed.
     KeptAlive(bool),
-    /// The keys under the lease; `None` if it is gone.
-    Listed(Option<BTreeSet<String>>),
+    /// The state of the store, and the keys under the lease; `None` if it is gone.
+    Listed(Header, Option<BTreeSet<String>>),
     /// The outcome of each write, in their order.
     Wrote(WriteAnswer),
     /// The lease is gone.

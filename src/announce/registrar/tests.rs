@@ -4,7 +4,6 @@
 use super::entry::DENIED_PAUSE;
 use super::*;
 use crate::model::etcd::PORT_HINT;
-use crate::model::key::Revision;
 use crate::model::lease::FoundKey;
 
 mod losses;
@@ -15,12 +14,13 @@ const S: Duration = Duration::from_secs(1);
 const TTL: u32 = 15;
 
 /// etcd, as far as the registrar can see.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Store {
     keys: BTreeMap<String, (LeaseId, String)>,
     leases: BTreeSet<LeaseId>,
     last_lease: LeaseId,
     revision: i64,
+    raft_term: u64,
     /// Writes that changed something, by key.
     events: Vec<String>,
     /// Whether there is no space left: leases are renewed, and nothing is written.
@@ -79,7 +79,9 @@ impl Store {
             EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(self.leases.contains(id)),
             EtcdAction::List(id) => {
                 let keys = self.keys.iter().filter(|(_, (of, _))| of == id).map(|(key, _)| key.clone()).collect();
-                EtcdOutcome::Listed(self.leases.contains(id).then_some(keys))
+                let (raft_term, revision) = (self.raft_term, Revision(self.revision));
+                let header = Header { cluster_id: 1, raft_term, revision };
+                EtcdOutcome::Listed(header, self.leases.contains(id).then_some(keys))
             }
             EtcdAction::Write(id, _) if !self.leases.contains(id) => {
                 EtcdOutcome::Failed(EtcdFailure::unreachable("requested lease not found"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use super::{Connection, failure};
-use crate::model::etcd::EtcdFailure;
+use crate::model::etcd::{EtcdFailure, Header};
 use crate::model::lease::{FoundKey, LeaseId, Write, WriteAnswer, WriteOutcome};
 
 impl Connection {
@@ -61,17 +61,17 @@ impl Connection {
         .await
     }
 
-    /// Returns the keys under a lease, without those that are not UTF-8; `None` if the lease no longer exists.
+    /// Returns the state of the store, and the keys under a lease, without those that are not UTF-8; `None` if the lease no longer exists.
     ///
     /// # Errors
     /// As `grant`.
-    pub async fn keys_under(&self, id: LeaseId) -> Result<Option<BTreeSet<String>>, EtcdFailure> {
+    pub async fn keys_under(&self, id: LeaseId) -> Result<(Header, Option<BTreeSet<String>>), EtcdFailure> {
         let mut lease = self.lease.clone();
         self.within(async move {
             let options = LeaseTimeToLiveOptions::new().with_keys();
             let found = lease.time_to_live(id, Some(options)).await.map_err(|error| failure::of_error(&error))?;
             let keys = found.keys().iter().filter_map(|key| String::from_utf8(key.clone()).ok()).collect();
-            Ok((found.ttl() > 0).then_some(keys))
+            Ok((failure::header(found.header()), (found.ttl() > 0).then_some(keys)))
         })
         .await
     }

@@ -78,3 +78,28 @@ fn a_loss_is_over_when_etcd_answers_even_with_nothing_to_write() {
     assert_eq!((notices, machine.lost()), (vec![KeyNotice::Regained], None));
     assert_eq!(machine.next(now), EtcdAction::Wait(None));
 }
+
+#[test]
+fn what_a_restored_backup_brings_back_is_put_right() {
+    // With an older revision, and, since others have written meanwhile, with a newer one and a raft term that is small again.
+    for (revision, raft_term) in [(2, 5), (100, 1)] {
+        let (mut machine, mut store, now) = announced();
+        store.raft_term = 5;
+        machine.want("/b", TTL, text("1"));
+        let (_, now) = settle(&mut machine, &mut store, now, 20 * S);
+        let mut backup = Store { revision, raft_term, ..store.clone() };
+        machine.want("/a", TTL, text("2"));
+        machine.want("/b", TTL, None);
+        let (_, now) = settle(&mut machine, &mut store, now, S);
+        assert_eq!((store.keys.len(), backup.keys.len(), store.revision), (1, 2, 4));
+        let action = machine.next(now + 5 * S);
+        machine.done(&action, broken(), now + 5 * S, 0.5);
+        let (notices, now) = settle(&mut machine, &mut backup, now + 5 * S, 2 * S);
+        let expected = [KeyNotice::Written("/a".to_owned(), Revision(revision + 2))];
+        assert!(notices.starts_with(&expected) && notices.len() == 3, "{notices:?}");
+        assert_eq!(backup.keys, [("/a".to_owned(), (1, "2".to_owned()))].into(), "revision {revision}");
+        let before = backup.revision;
+        settle(&mut machine, &mut backup, now, 600 * S);
+        assert_eq!(backup.revision, before, "it is put right once");
+    }
+}

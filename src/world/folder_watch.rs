@@ -20,6 +20,27 @@ const LONGEST_WAIT_FACTOR: u32 = 5;
 /// Maximum number of links followed on the way to one path.
 const MAX_LINKS: usize = 16;
 
+/// Types of file systems, as `statfs` names them, that other hosts can write to, or the host of a virtual machine: the kernel reports
+/// only what is written by way of itself.
+const SHARED_FILE_SYSTEMS: [u32; 16] = [
+    0x0000_6969, // NFS
+    0x0000_517B, // SMB
+    0xFE53_4D42, // SMB 2
+    0xFF53_4D42, // CIFS
+    0x6573_5546, // FUSE, virtiofs
+    0x0102_1997, // 9p
+    0x00C3_6400, // Ceph
+    0x5346_414F, // AFS
+    0x6B41_4653, // AFS, the kernel's own
+    0x7375_7245, // Coda
+    0x0BD0_0BD0, // Lustre
+    0x0116_1970, // GFS2
+    0x7461_636F, // OCFS2
+    0x4750_4653, // GPFS
+    0x786F_4256, // shared folders of VirtualBox
+    0xBACB_ACBC, // shared folders of VMware
+];
+
 /// The set of paths to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
@@ -122,6 +143,15 @@ fn is_change(event: &Event) -> bool {
     }
 }
 
+/// Returns whether a place may change without the kernel's knowledge.
+fn is_shared(place: &Path) -> bool {
+    rustix::fs::statfs(place).is_ok_and(|found| is_shared_type(found.f_type as u32))
+}
+
+fn is_shared_type(file_system: u32) -> bool {
+    SHARED_FILE_SYSTEMS.contains(&file_system)
+}
+
 fn is_empty_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
@@ -153,8 +183,8 @@ impl FolderWatch {
         FolderWatch { places, events, pending: None, quiet }
     }
 
-    /// Returns whether some change may go unnoticed, because the kernel has refused a watch or a folder could not be read: then only
-    /// reading again shows it.
+    /// Returns whether some change may go unnoticed, because the kernel has refused a watch, a folder could not be read, or others can
+    /// write without the kernel's knowledge: then only reading again shows it.
     pub fn is_blind(&self) -> bool {
         self.places.is_blind.load(Ordering::Relaxed)
     }
@@ -215,27 +245,28 @@ impl WatchedPlaces {
         });
         let mut grew = false;
         let said = std::mem::take(refused);
-        for place in places {
+        for place in &places {
             let Ok(metadata) = std::fs::metadata(place) else { continue };
             let identity = (metadata.dev(), metadata.ino());
-            if watched.get(place) == Some(&identity) {
+            if watched.get(*place) == Some(&identity) {
                 continue;
             }
             match watcher.watch(place, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     grew = true;
-                    watched.insert(place.to_owned(), identity);
+                    watched.insert(place.to_path_buf(), identity);
                 }
                 Err(error) => {
-                    refused.insert(place.to_owned());
-                    if !said.contains(place) {
+                    refused.insert(place.to_path_buf());
+                    if !said.contains(*place) {
                         let place = place.display();
                         tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
                     }
                 }
             }
         }
-        self.is_blind.store(wanted.is_partial || !refused.is_empty(), Ordering::Relaxed);
+        let is_blind = wanted.is_partial || !refused.is_empty() || places.into_iter().any(is_shared);
+        self.is_blind.store(is_blind, Ordering::Relaxed);
         grew
     }
 }
@@ -259,5 +290,19 @@ mod tests {
         assert!(names("current/etc").is_superset(&[root.join("current"), root.join("releases/1/etc")].into()));
         assert_eq!(names("gone/below/it"), [root.join("gone")].into());
         assert_eq!(names("releases/1/etc"), [root.join("releases/1/etc")].into());
+    }
+
+    #[test]
+    fn file_systems_that_other_hosts_write_to_are_known_by_their_types() {
+        for (shared, file_system) in
+            [("NFS", 0x6969), ("CIFS", 0xFF53_4D42), ("FUSE", 0x6573_5546), ("9p", 0x0102_1997)]
+        {
+            assert!(is_shared_type(file_system), "{shared}");
+        }
+        let local = [("ext4", 0xEF53), ("xfs", 0x5846_5342), ("tmpfs", 0x0102_1994), ("overlayfs", 0x794C_7630)];
+        for (name, file_system) in local {
+            assert!(!is_shared_type(file_system), "{name}");
+        }
+        assert!(!is_shared(Path::new("/proc")) && !is_shared(Path::new("/gone")));
     }
 }

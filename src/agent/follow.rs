@@ -254,7 +254,7 @@ impl FollowLoop {
                 if !self.reader.folders.watches() {
                     self.read_again("interval");
                 }
-                self.resync();
+                self.resync(false);
             }
         }
         ControlFlow::Continue(())
@@ -334,12 +334,12 @@ impl FollowLoop {
     /// Reads the stores again because a person asked, and says so if nothing had to be done.
     fn ask_again(&mut self) {
         self.asked = Some(self.agent.outlook.board.with(|board| board.passes_with_work()));
-        self.resync();
+        self.resync(true);
     }
 
-    fn resync(&mut self) {
+    fn resync(&mut self, restarts: bool) {
         self.agent.outlook.board.with(|board| board.store.snapshot_requested(clock::now()));
-        for idle in self.stores.resync() {
+        for idle in self.stores.resync(restarts) {
             self.agent.desk.mark_store(idle, clock::now());
         }
     }

@@ -171,7 +171,7 @@ impl Round {
 async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> {
     const PAUSE: Duration = Duration::from_secs(1);
     clock::sleep_until(Some(until.min(clock::now() + PAUSE))).await;
-    stores.resync();
+    stores.resync(true);
     let snapshots = stores.first_snapshots(until.saturating_duration_since(clock::now()), None).await;
     snapshots.into_iter().filter_map(|(position, snapshot)| Some((position, snapshot.ok()?))).collect()
 }

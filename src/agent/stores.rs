@@ -171,11 +171,13 @@ impl Stores {
         self.running.get(position).filter(|running| running.settings.is_some()).map(|running| running.name.as_str())
     }
 
-    /// Requests everything again. Returns the stores that no resource reads, for which no snapshot will come.
-    pub fn resync(&mut self) -> Vec<usize> {
+    /// Requests everything again. `restarts`: what an earlier request is still reading is read from the beginning. Returns the stores
+    /// that no resource reads, for which no snapshot will come.
+    pub fn resync(&mut self, restarts: bool) -> Vec<usize> {
         let mut idle = Vec::new();
         for (position, running) in self.running.iter_mut().enumerate() {
             match &running.handle {
+                Some(_) if running.resync_wanted && !restarts => {}
                 Some(handle) => {
                     handle.resync();
                     running.resync_wanted = true;
@@ -249,5 +251,50 @@ impl Stores {
             None => format!("no snapshot of the store{within}: {problem}"),
             Some(name) => format!("no snapshot of the store {name}{within}: {problem}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::range::KeyRanges;
+
+    /// Returns the settings' store, and one of a `[backend]`, which is read as well.
+    fn uses(is_standard_read: bool) -> [StoreUse; 2] {
+        let wanted = |is_read: bool| WantedKeys::of([&KeyRanges::of_directories(is_read.then_some("/a"))]);
+        let further = StoreUse { settings: Some(Arc::new(StoreSettings::Env)), wanted: wanted(true) };
+        [StoreUse { settings: None, wanted: wanted(is_standard_read) }, further]
+    }
+
+    /// Returns the sources, which have sent their first snapshots.
+    async fn started() -> Stores {
+        let mut stores = Stores::new(StoreSettings::Env, true);
+        stores.set(&uses(true));
+        stores.first_snapshots(Duration::from_secs(60), None).await;
+        stores
+    }
+
+    /// Returns the store whose event waits after all sources have done what they were asked to.
+    async fn waiting(stores: &mut Stores) -> Option<usize> {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        tokio::select! {
+            biased;
+            (position, _) = stores.next() => Some(position),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_interval_does_not_restart_a_reading_but_a_person_does() {
+        let mut stores = started().await;
+        stores.resync(false);
+        // The snapshots are taken here, but the agent does not have them yet.
+        assert_eq!((waiting(&mut stores).await, waiting(&mut stores).await), (Some(0), Some(1)));
+        stores.resync(false);
+        assert_eq!(waiting(&mut stores).await, None);
+        stores.resync(true);
+        assert_eq!(waiting(&mut stores).await, Some(0));
     }
 }

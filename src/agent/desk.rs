@@ -1,7 +1,7 @@
 //! The work to do. Events of stores and new catalogs come in, passes go out when they are due, and their results come back.
 //! Pure: the time goes in. Never renders, never applies, never logs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -32,6 +32,8 @@ pub struct Desk {
     entries: Vec<Entry>,
     /// Entry and seat of each resource, by its position in the catalog.
     places: Vec<(usize, usize)>,
+    /// Names of the resources that a pass has, also of those that have left the catalog since.
+    in_hand: HashSet<Arc<str>>,
     /// Load of the nginx that is driven.
     load: Load,
     /// Whether reloads keep their distance; a single pass does everything at once.
@@ -50,6 +52,7 @@ impl Desk {
             stores: Vec::new(),
             entries: Vec::new(),
             places: Vec::new(),
+            in_hand: HashSet::new(),
             load: Load::Usual,
             is_paced,
             receipts: None,
@@ -64,7 +67,7 @@ impl Desk {
     }
 
     /// Adopts a new reading of conf.d and templates; everything is rendered again. A resource that stays keeps its state; if
-    /// a pass has it, its group waits until the pass is back.
+    /// a pass has it, its group waits until the pass is back, also if the resource was gone meanwhile.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>, now: Instant) {
         let old_catalog = std::mem::replace(&mut self.catalog, catalog);
         self.claims = Arc::new(Claims::of(self.catalog.members.iter().map(|member| &*member.resource)));
@@ -90,7 +93,8 @@ impl Desk {
             for resource in &group.resources {
                 let Some(position) = self.catalog.position(resource.name()) else { continue };
                 let state = match old_states.remove(resource.name()) {
-                    None => Some(ResourceState::default()),
+                    // One that was gone for a moment may still be in the hands of its old pass.
+                    None => (!self.in_hand.contains(resource.name())).then(ResourceState::default),
                     Some((old, state)) => state.map(|state| state.carried_over(&old, resource)),
                 };
                 let wake_at = state.as_ref().and_then(|state| state.wake_after(None));
@@ -203,6 +207,7 @@ impl Desk {
                 receipts.rendering(member.resource.name(), tree.revision());
             }
             (seat.wake_at, seat.taken_at) = (None, Some(now));
+            self.in_hand.insert(Arc::clone(member.resource.name()));
             resources.push(InHand { member, tree, mark, refused, state: seat.state.take()? });
         }
         entry.change_waits = Arc::default();
@@ -216,6 +221,7 @@ impl Desk {
     /// how often in a row the group has failed in this way before.
     pub fn take_back(&mut self, returned: &mut Returned, now: Instant, jitter: f64) -> u32 {
         for (resource, state) in returned.resources.drain(..) {
+            self.in_hand.remove(resource.name());
             let Some(position) = self.catalog.position(resource.name()) else { continue };
             let current = self.catalog.members.get(position).map(|member| Arc::clone(&member.resource));
             let (Some(current), Some(seat)) = (current, self.seat(position)) else { continue };

@@ -229,6 +229,21 @@ fn a_new_catalog_keeps_timing_and_waits_for_a_pass_that_has_the_resource() {
 }
 
 #[test]
+fn a_resource_that_was_gone_for_a_moment_waits_for_its_old_pass() {
+    let mut office = Office::open(&[("a", "")]);
+    office.take_snapshot(10, &["/a/1", "/a/2"]);
+    let old = office.hand_out().remove(0);
+    for resources in [&[("b", "")], &[("a", "")]] {
+        office.desk.set_catalog(catalog(&office.path, resources), office.now);
+    }
+    office.take_snapshot(11, &["/a/1"]);
+    assert_eq!(names(&office.hand_out()), [""; 0], "the old pass writes revision 10 when it ends");
+    office.end(old);
+    assert_eq!(names(&office.hand_out()), ["a.toml*@11"]);
+    assert_eq!(names(&office.hand_out()), [""; 0], "it is out");
+}
+
+#[test]
 fn a_store_that_nobody_has_read_for_a_while_is_waited_for() {
     let mut office = Office::open(&[("a", "")]);
     office.take_snapshot(5, &["/a/1"]);

@@ -107,7 +107,8 @@ impl Stores {
             match &running.handle {
                 Some(handle) if is_needed && running.wanted != store.wanted => handle.set_wanted(store.wanted.clone()),
                 Some(_) if is_needed => {}
-                Some(_) => running.handle = None,
+                // What was requested of it, and its loss, are over with it.
+                Some(_) => (running.handle, running.lost, running.resync_wanted) = (None, None, false),
                 None if is_needed => {
                     let settings = store.settings.as_deref().unwrap_or(&self.standard).clone();
                     running.handle = Some(source::start(settings, store.wanted.clone(), self.follows));
@@ -296,5 +297,16 @@ mod tests {
         assert_eq!(waiting(&mut stores).await, None);
         stores.resync(true);
         assert_eq!(waiting(&mut stores).await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_source_that_ends_is_neither_awaited_nor_lost_any_more() {
+        let mut stores = started().await;
+        stores.resync(true);
+        stores.note(0, &Event::Lost { problem: "away".to_owned(), retry_in: Duration::ZERO, is_lasting: false });
+        let (_, event) = stores.next().await;
+        stores.note(1, &event.unwrap());
+        stores.set(&uses(false));
+        assert!(!stores.awaits_resync() && stores.running[0].lost.is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Finds the members of a cluster by DNS SRV records. Never connects to one.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::endpoint::{Endpoint, default_scheme};
 use crate::model::dns::Srv;
@@ -12,19 +13,22 @@ use crate::world::random;
 /// Most members of a cluster that are tried.
 const MAX_MEMBERS: usize = 64;
 
-/// Returns the members that SRV records name, in the order in which to try them; `None` if discovery is not configured.
+/// Returns the members that SRV records name, in the order in which to try them; `None` if discovery is not configured. Takes no longer
+/// than the time for dialling, or than `limit`.
 ///
 /// # Errors
 /// No record has a member; the text names the records that were asked for.
 pub(super) async fn discover(
     settings: &EtcdSettings,
+    limit: Duration,
     random: impl FnMut() -> f64,
 ) -> Option<Result<Vec<Endpoint>, EtcdFailure>> {
     let records = records(settings)?;
-    match tokio::time::timeout(settings.dial_timeout, look_up(settings, &records, random)).await {
+    let limit = settings.dial_timeout.min(limit);
+    match tokio::time::timeout(limit, look_up(settings, &records, random)).await {
         Ok(result) => Some(result),
         Err(_) => {
-            let problem = format!("cannot look up {}: no answer in {:?}", names(&records), settings.dial_timeout);
+            let problem = format!("cannot look up {}: no answer in {limit:?}", names(&records));
             Some(Err(EtcdFailure::unreachable(problem)))
         }
     }

@@ -21,7 +21,7 @@ pub struct Members {
     /// Index of the member that `connect_next` tries.
     next: usize,
     connection: Option<Connection>,
-    /// Longest time for a connection, a login, or a request.
+    /// Longest time for a lookup, a connection, a login, or a request.
     limit: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Members {
         &self.settings
     }
 
-    /// Sets the time limit for a connection, a login, and each request of `ask`; the settings may say less.
+    /// Sets the time limit for a lookup, a connection, a login, and each request of `ask`; the settings may say less.
     pub fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
     }
@@ -63,7 +63,7 @@ impl Members {
     /// # Errors
     /// DNS names no member, or a configured endpoint is invalid.
     pub async fn look_up(&mut self) -> Result<usize, EtcdFailure> {
-        self.endpoints = match discover::discover(&self.settings, self.draw).await {
+        self.endpoints = match discover::discover(&self.settings, self.limit, self.draw).await {
             Some(found) => found?,
             None => endpoint::endpoints(&self.settings)?,
         };

@@ -243,6 +243,16 @@ fn connecting_takes_no_longer_than_the_callers_limit() {
 }
 
 #[test]
+fn looking_up_the_members_takes_no_longer_than_the_callers_limit() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (srv_domain, dns_server) = (Some("example.test".to_owned()), Some(silent.local_addr().unwrap()));
+    let mut members = Members::new(EtcdSettings { srv_domain, dns_server, ..EtcdSettings::default() });
+    members.set_limit(Duration::from_millis(50));
+    let problem = now(members.connect_next()).map(drop).unwrap_err().problem;
+    assert!(problem.ends_with("no answer in 50ms"), "{problem}");
+}
+
+#[test]
 fn a_cluster_is_healthy_although_members_do_not_answer() {
     let etcd = Etcd::start();
     let listeners: Vec<_> = (0..8).map(|_| mute()).collect();

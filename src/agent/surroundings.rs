@@ -47,7 +47,7 @@ impl Surroundings {
         let store_places = match store {
             StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
                 Some(domain) => vec![format!("the SRV records of {domain}")],
-                None => etcd.endpoints.clone(),
+                None => etcd.members.clone(),
             },
             StoreSettings::File(file) => file.paths.iter().map(|path| path.display().to_string()).collect(),
             StoreSettings::Env => vec!["the environment".to_owned()],

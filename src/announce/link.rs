@@ -36,7 +36,7 @@ impl EtcdLink {
 
     /// Returns the member that is connected, if one is.
     pub(super) fn member(&self) -> Option<String> {
-        Some(self.members.connection().ok()?.endpoint().to_string())
+        Some(self.members.connection().ok()?.member().to_string())
     }
 
     /// Carries out an action other than a wait. If the future is dropped, the result of the request is unknown.

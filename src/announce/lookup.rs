@@ -52,7 +52,7 @@ pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) 
 async fn look(members: &mut Members) -> Result<IpAddr, String> {
     members.look_up().await.map_err(|failure| failure.problem)?;
     let mut last = "no etcd endpoint is set".to_owned();
-    for member in members.endpoints() {
+    for member in members.addresses() {
         match route::source_address(&member.host, member.port).await {
             Ok(address) => return Ok(address),
             Err(problem) => last = problem,

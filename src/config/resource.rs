@@ -201,7 +201,7 @@ fn read_template(
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
     let endpoints = fields.take("endpoints", |field| choice(field, ENDPOINTS));
-    let generation = fields.take("generation", endpoint);
+    let generation = fields.take("generation", generation_server);
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
     let guard = guard::read(fields);
@@ -320,7 +320,7 @@ fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T
 }
 
 /// Parses an address at which nginx answers with the generation that it serves.
-fn endpoint(field: &Field<'_>) -> Result<GenerationServer, Problem> {
+fn generation_server(field: &Field<'_>) -> Result<GenerationServer, Problem> {
     let text = field.text()?;
     GenerationServer::parse(text).ok_or_else(|| {
         let hint = "it is what the server's `listen` says, as in unix:/run/nginx/generation.sock or 127.0.0.1:8089";

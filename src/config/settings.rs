@@ -26,7 +26,7 @@ mod tests;
 
 pub use names::NameSettings;
 pub use store::FOREIGN_BACKENDS;
-pub(super) use store::{endpoints_of, file_filter};
+pub(super) use store::{file_filter, members_of};
 
 use layers::Layers;
 use raw::Origin;

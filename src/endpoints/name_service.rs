@@ -22,7 +22,7 @@ use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
 use super::skydns::{self, KeyLeases, LeaseTimes, Moment, NameAnswer, NamePlaces, NameTable};
 
 /// Most unusable keys that one change logs by name.
-const MOST_LOGGED: usize = 3;
+const MAX_LOGGED: usize = 3;
 
 /// Answers about names of the store.
 pub struct NameService {
@@ -173,10 +173,10 @@ impl NameService {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
         let skipped = table.update(tree, leases);
-        for (key, reason) in skipped.iter().take(MOST_LOGGED) {
+        for (key, reason) in skipped.iter().take(MAX_LOGGED) {
             tracing::warn!(key, "no name is made from the key {key}: {reason}");
         }
-        if let Some(more) = skipped.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
+        if let Some(more) = skipped.len().checked_sub(MAX_LOGGED).filter(|more| *more > 0) {
             tracing::warn!(more, "no names are made from {more} more keys");
         }
     }

@@ -29,4 +29,4 @@ pub const NOTHING_TTL_SECONDS: u32 = 60;
 /// Most CNAME records in a chain.
 pub const LONGEST_CHAIN: usize = 8;
 /// Most records that are looked at for one question: more than that do not fit into any answer.
-pub const MOST_LOOKED_AT: usize = 10_000;
+pub const MAX_LOOKED_AT: usize = 10_000;

@@ -26,7 +26,7 @@ impl fmt::Display for StoreSettings {
         match self {
             StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
                 Some(domain) => write!(f, "etcd found by the SRV records of {domain}"),
-                None => write!(f, "etcd at {}", etcd.endpoints.join(", ")),
+                None => write!(f, "etcd at {}", etcd.members.join(", ")),
             },
             StoreSettings::File(file) => {
                 let paths: Vec<_> = file.paths.iter().map(|path| path.display().to_string()).collect();
@@ -42,8 +42,8 @@ impl fmt::Display for StoreSettings {
 pub struct EtcdSettings {
     /// Members, which each process tries in an order of its own: `host:port`, `http://host:port` or `https://host:port`.
     /// Not used with `srv_domain` or `srv_record`. Default: `127.0.0.1:2379`.
-    pub endpoints: Vec<String>,
-    /// Scheme of endpoints without one, and of members found by SRV records whose name does not imply one.
+    pub members: Vec<String>,
+    /// Scheme of members without one, and of members found by SRV records whose name does not imply one.
     /// Default: `https` if `tls` is set, otherwise `http`.
     pub scheme: Option<Scheme>,
     /// Domain whose SRV records list the members, looked up again whenever no member answers.
@@ -52,7 +52,7 @@ pub struct EtcdSettings {
     pub srv_record: Option<String>,
     /// The DNS server for SRV records and for the members' addresses. Default: the system's.
     pub dns_server: Option<SocketAddr>,
-    /// Verification of `https` endpoints, and our certificate. Default: the system's roots and no certificate.
+    /// Verification of `https` members, and our certificate. Default: the system's roots and no certificate.
     pub tls: Option<TlsSettings>,
     /// User to log in as. Default: no login.
     pub login: Option<Login>,
@@ -71,7 +71,7 @@ pub struct EtcdSettings {
 impl Default for EtcdSettings {
     fn default() -> EtcdSettings {
         EtcdSettings {
-            endpoints: vec!["127.0.0.1:2379".to_owned()],
+            members: vec!["127.0.0.1:2379".to_owned()],
             scheme: None,
             srv_domain: None,
             srv_record: None,
@@ -113,7 +113,7 @@ impl Default for StoreLimits {
     }
 }
 
-/// Scheme of an endpoint: without or with encryption.
+/// Scheme of a member: without or with encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain text.

@@ -61,7 +61,7 @@ async fn run_session(
     news: &watch::Sender<SourceNews>,
 ) -> bool {
     let mut link = SessionLink::new(settings.clone(), requests.wanted(), Arc::clone(&requests.known), news.clone());
-    let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
+    let mut session = Session::new(follow, settings.login.is_some(), link.members.addresses().len())
         .with_longest_pause(settings.longest_pause);
     loop {
         let mut asked = false;
@@ -197,7 +197,7 @@ impl SessionLink {
         news: watch::Sender<SourceNews>,
     ) -> SessionLink {
         let members = Members::new(settings);
-        if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
+        if members.settings().tls.is_some() && members.addresses().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is configured, but an etcd endpoint says http; connecting to it in plain text");
         }
         SessionLink {
@@ -220,7 +220,7 @@ impl SessionLink {
         let revision = match outcome {
             LinkOutcome::Plain(Input::Connected) => {
                 let since = UnixTime(clock::unix_seconds());
-                let address = self.members.connection().map(|connection| connection.endpoint().to_string());
+                let address = self.members.connection().map(|connection| connection.member().to_string());
                 let member = address.ok().map(|address| StoreMember { address, since });
                 self.news.send_modify(|news| news.member = member);
                 return;

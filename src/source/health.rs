@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::model::health::Health;
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
-use crate::world::etcd::{Connection, Endpoint, Members};
+use crate::world::etcd::{Connection, MemberAddress, Members};
 use crate::world::{clock, fs, host};
 
 /// Time limit for a store's answer.
@@ -62,15 +62,15 @@ async fn etcd(settings: &EtcdSettings) -> Answer {
     let mut asked = JoinSet::new();
     let (first_asks, first_is_done) = watch::channel(());
     let mut first_asks = Some(first_asks);
-    for endpoint in members.endpoints() {
-        let (endpoint, settings) = (endpoint.clone(), settings.clone());
+    for member in members.addresses() {
+        let (member, settings) = (member.clone(), settings.clone());
         let (is_asked_first, mut first_is_done) = (first_asks.take(), first_is_done.clone());
         asked.spawn(async move {
             if is_asked_first.is_none() {
                 tokio::time::timeout(HEAD_START, first_is_done.changed()).await.ok();
             }
-            let limited = tokio::time::timeout(MEMBER_LIMIT, member(&endpoint, &settings)).await;
-            let late = |_| unanswered(format!("{endpoint}: no answer in {MEMBER_LIMIT:?}"));
+            let limited = tokio::time::timeout(MEMBER_LIMIT, ask_member(&member, &settings)).await;
+            let late = |_| unanswered(format!("{member}: no answer in {MEMBER_LIMIT:?}"));
             (limited.unwrap_or_else(late), is_asked_first)
         });
     }
@@ -93,8 +93,8 @@ fn unanswered(problem: String) -> Answer {
     Answer { result: Err(format!("etcd health check failed: {problem}")), details: BTreeMap::new() }
 }
 
-async fn member(endpoint: &Endpoint, settings: &EtcdSettings) -> Answer {
-    let status = match Connection::open(endpoint, settings, MEMBER_LIMIT).await {
+async fn ask_member(member: &MemberAddress, settings: &EtcdSettings) -> Answer {
+    let status = match Connection::open(member, settings, MEMBER_LIMIT).await {
         Ok(connection) => connection.status().await,
         Err(failure) => Err(failure),
     };
@@ -103,7 +103,7 @@ async fn member(endpoint: &Endpoint, settings: &EtcdSettings) -> Answer {
         Err(failure) => return unanswered(failure.problem),
     };
     let details = BTreeMap::from([
-        ("endpoint", endpoint.to_string()),
+        ("endpoint", member.to_string()),
         ("version", status.version),
         ("db_size", status.db_size_bytes.to_string()),
         ("leader_id", status.leader_id.to_string()),

@@ -67,14 +67,14 @@ pub(crate) struct Session {
     row: FailureRow,
 }
 
-/// The connected endpoint, and those to try next.
+/// The connected member, and those to try next.
 #[derive(Debug)]
 struct Turns {
     /// Whether the members are looked up, and looked up again.
     discovers: bool,
-    endpoints: usize,
+    members: usize,
     current: usize,
-    /// Number of endpoints to try before the members are looked up again.
+    /// Number of members to try before the members are looked up again.
     untried: usize,
 }
 
@@ -92,13 +92,13 @@ struct FailureRow {
 
 impl Session {
     /// Returns a session that has not begun. With `follow == false` it lists once, and again whenever the agent asks.
-    /// `endpoints == 0` means that the members must be looked up.
-    pub(crate) fn new(follow: bool, has_login: bool, endpoints: usize) -> Session {
-        let discovers = endpoints == 0;
+    /// `members == 0` means that the members must be looked up.
+    pub(crate) fn new(follow: bool, has_login: bool, members: usize) -> Session {
+        let discovers = members == 0;
         Session {
             follow,
             has_login,
-            turns: Turns { discovers, endpoints, current: 0, untried: endpoints },
+            turns: Turns { discovers, members, current: 0, untried: members },
             doing: if discovers { SessionAction::Discover } else { SessionAction::Connect(0) },
             point: None,
             mark: None,
@@ -164,9 +164,9 @@ impl Session {
     /// Processes the outcome of the current action. `random` is from 0 up to 1.
     pub(crate) fn step(&mut self, input: Input, random: f64) -> SessionStep {
         let step = match input {
-            Input::Discovered(endpoints) => {
-                self.turns.endpoints = endpoints;
-                self.turns.untried = endpoints;
+            Input::Discovered(members) => {
+                self.turns.members = members;
+                self.turns.untried = members;
                 self.turns.current = 0;
                 SessionAction::Connect(0).into()
             }
@@ -219,7 +219,7 @@ impl Session {
         self.mark = listed.mark;
         self.must_list = false;
         self.row.lost = false;
-        self.turns.untried = self.turns.endpoints;
+        self.turns.untried = self.turns.members;
         let step = if self.follow {
             self.resumable = listed.coverage.max(self.allowed) == Coverage::Hull;
             self.watch(listed.coverage)
@@ -239,7 +239,7 @@ impl Session {
         self.mark = None;
         self.must_list = true;
         self.row.lost = false;
-        self.turns.untried = self.turns.endpoints;
+        self.turns.untried = self.turns.members;
         self.settle();
         self.probe_later(SessionAction::Rest.into(), random)
     }
@@ -269,7 +269,7 @@ impl Session {
             point.raft_term = header.raft_term;
         }
         self.resumable = watchers == 1;
-        self.turns.untried = self.turns.endpoints;
+        self.turns.untried = self.turns.members;
         self.row.logged_in_again = false;
         let notice = std::mem::take(&mut self.row.lost).then_some(SessionNotice::Regained);
         SessionStep { notice, ..SessionAction::Follow.into() }
@@ -354,13 +354,13 @@ impl Session {
         let EtcdFailure { kind, problem } = failure;
         self.row.refused = if kind == FailureKind::Refused { self.row.refused + 1 } else { 0 };
         // A different member may accept what this one refuses.
-        let is_lasting = self.row.refused > 0 && self.row.refused >= self.turns.endpoints;
+        let is_lasting = self.row.refused > 0 && self.row.refused >= self.turns.members;
         self.row.lost = true;
         self.row.relists = 0;
         self.row.logged_in_again = false;
         self.turns.untried = self.turns.untried.saturating_sub(1);
-        if self.turns.endpoints > 0 {
-            self.turns.current = (self.turns.current + 1) % self.turns.endpoints;
+        if self.turns.members > 0 {
+            self.turns.current = (self.turns.current + 1) % self.turns.members;
         }
         let retry_in = match self.doing {
             // A watch that worked: all others of this member have lost theirs too.
@@ -374,7 +374,7 @@ impl Session {
     fn try_again(&mut self) -> SessionStep {
         if self.turns.discovers && self.turns.untried == 0 {
             // If the lookup fails, the members known so far are tried again.
-            self.turns.untried = self.turns.endpoints + 1;
+            self.turns.untried = self.turns.members + 1;
             return SessionAction::Discover.into();
         }
         SessionAction::Connect(self.turns.current).into()

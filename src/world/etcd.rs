@@ -1,8 +1,8 @@
 //! One connection to one etcd member: logs in, reads pages, opens a watch, manages leases. Every call has a deadline.
 //! Never decides what a failure means for the session or what comes next: `source::session` does.
 
+mod address;
 mod discover;
-mod endpoint;
 mod failure;
 mod lease;
 mod login;
@@ -20,7 +20,7 @@ use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 use crate::world::tls::LateRefusal;
 
-pub use endpoint::Endpoint;
+pub use address::MemberAddress;
 pub use members::Members;
 pub use watch::Watch;
 
@@ -34,7 +34,7 @@ const BESIDE_VALUE_BYTES: usize = 2 << 20;
 /// A connection to one member, logged in. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    endpoint: Endpoint,
+    member: MemberAddress,
     kv: KvClient,
     lease: LeaseClient,
     watch: WatchClient,
@@ -48,16 +48,16 @@ impl Connection {
     /// Connects and logs in. Neither takes longer than `limit`, nor than the settings say.
     ///
     /// # Errors
-    /// Names the endpoint and the step that failed: address, TLS, login.
+    /// Names the member and the step that failed: address, TLS, login.
     pub async fn open(
-        endpoint: &Endpoint,
+        member: &MemberAddress,
         settings: &EtcdSettings,
         limit: Duration,
     ) -> Result<Connection, EtcdFailure> {
-        if settings.login.as_ref().is_some_and(|login| !login.may_be_read) && !endpoint.is_private() {
+        if settings.login.as_ref().is_some_and(|login| !login.may_be_read) && !member.is_private() {
             let problem =
                 "the password would cross the network without TLS (hint: use https, or allow it with --insecure-login)";
-            return Err(failure::at(endpoint, EtcdFailure::refused(problem)));
+            return Err(failure::at(member, EtcdFailure::refused(problem)));
         }
         let prepare = |transport: tonic::transport::Endpoint| {
             transport
@@ -68,21 +68,21 @@ impl Connection {
         };
         let dial_limit = settings.dial_timeout.min(limit);
         let late = LateRefusal::default();
-        let channel = match tokio::time::timeout(dial_limit, tls::connect(endpoint, settings, &late, prepare)).await {
+        let channel = match tokio::time::timeout(dial_limit, tls::connect(member, settings, &late, prepare)).await {
             Ok(connected) => connected?,
             Err(_) => {
-                let problem = format!("cannot connect to {endpoint}: no answer in {dial_limit:?}");
+                let problem = format!("cannot connect to {member}: no answer in {dial_limit:?}");
                 return Err(EtcdFailure::unreachable(problem));
             }
         };
         let logging_in = login::log_in(channel, settings.login.as_ref());
         let client = within(settings.request_timeout.min(limit), &late, logging_in)
             .await
-            .map_err(|failure| failure::at(endpoint, failure))?;
+            .map_err(|failure| failure::at(member, failure))?;
         let max_value_bytes = settings.limits.value_bytes;
         let max_message_bytes = max_value_bytes.saturating_add(BESIDE_VALUE_BYTES).max(MAX_MESSAGE_BYTES);
         Ok(Connection {
-            endpoint: endpoint.clone(),
+            member: member.clone(),
             kv: client.kv_client().max_decoding_message_size(max_message_bytes),
             lease: client.lease_client(),
             watch: client.watch_client().max_decoding_message_size(max_message_bytes),
@@ -93,9 +93,9 @@ impl Connection {
         })
     }
 
-    /// Returns the endpoint of the connection.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    /// Returns the member of the connection.
+    pub fn member(&self) -> &MemberAddress {
+        &self.member
     }
 
     /// Reads up to `limit` keys of `span`. With `at == None` the read is linearizable and returns the newest revision; with

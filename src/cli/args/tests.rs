@@ -71,7 +71,7 @@ fn without_arguments_it_polls_etcd_on_this_machine() {
     assert_eq!(settings.conf_d.confdirs, [Path::new("/etc/upstreamd")]);
     assert!(!settings.conf_d.confdirs_given);
     assert_eq!(settings.agent.state_dir, StateDir::Auto);
-    assert_eq!(etcd("upstreamd").endpoints, ["127.0.0.1:2379"]);
+    assert_eq!(etcd("upstreamd").members, ["127.0.0.1:2379"]);
     assert!(settings.warnings.is_empty());
 }
 
@@ -82,7 +82,7 @@ fn the_older_confds_lines_work() {
     assert_eq!(settings(line).mode, Mode::Onetime);
     assert_eq!(settings(line).conf_d.confdirs, [Path::new("/srv/confd")]);
     assert!(settings(line).conf_d.confdirs_given);
-    assert_eq!(etcd(line).endpoints, ["http://10.0.0.1:2379", "http://10.0.0.2:2379"]);
+    assert_eq!(etcd(line).members, ["http://10.0.0.1:2379", "http://10.0.0.2:2379"]);
 
     assert_eq!(settings("confd -onetime=true").mode, Mode::Onetime);
     assert_eq!(settings("confd --onetime=false -watch").mode, Mode::Watch { resync: None });
@@ -124,7 +124,7 @@ fn words_after_two_dashes_are_a_command_to_supervise() {
 fn the_newer_confds_lines_work() {
     let line = "confd --watch --log-format json etcd --node http://a:2379 -n http://b:2379 --basic-auth --username root --password s";
     assert_eq!(settings(line).mode, Mode::Watch { resync: None });
-    assert_eq!(etcd(line).endpoints, ["http://a:2379", "http://b:2379"]);
+    assert_eq!(etcd(line).members, ["http://a:2379", "http://b:2379"]);
     assert_eq!(login(line), Some(("root".to_owned(), "s".to_owned())));
 
     assert_eq!(settings("confd etcd --onetime").mode, Mode::Onetime);
@@ -138,7 +138,7 @@ fn the_newer_confds_lines_work() {
     let file = StoreSettings::File(file);
     assert_eq!(settings("confd --interval=5 file --file /a.yaml --file=/b --filter *.json").store, file);
     // Flags of one kind on both sides of the word add up.
-    assert_eq!(etcd("confd --node=a:1 etcd -n b:2 -n=c:3").endpoints, ["a:1", "b:2", "c:3"]);
+    assert_eq!(etcd("confd --node=a:1 etcd -n b:2 -n=c:3").members, ["a:1", "b:2", "c:3"]);
     assert_eq!(ok("confd --check-config --resource app.toml env").command, Command::Check);
     assert_eq!(settings("confd --check-config --resource app.toml env").conf_d.only.as_deref(), Some("app.toml"));
 }

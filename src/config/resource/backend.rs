@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::document::{Field, Fields};
-use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of, file_filter};
+use crate::config::settings::{FOREIGN_BACKENDS, file_filter, members_of};
 use crate::model::glob::Glob;
 use crate::model::problem::{Place, Problem};
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreLimits, StoreSettings, TlsSettings};
@@ -94,9 +94,9 @@ fn kind(field: &Field<'_>) -> Result<StoreKind, Problem> {
 
 fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSettings> {
     let names_nodes = fields.has("nodes");
-    let endpoints = fields.take("nodes", |field| {
+    let members = fields.take("nodes", |field| {
         let nodes = one_or_more(field)?.into_iter().map(|(node, place)| {
-            endpoints_of(node).map_err(|problem| match place {
+            members_of(node).map_err(|problem| match place {
                 Some(place) => problem.at(place),
                 None => problem,
             })
@@ -106,7 +106,7 @@ fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSe
     let scheme = fields.take("scheme", |field| choice(field, &[("http", Scheme::Http), ("https", Scheme::Https)]));
     let srv_domain = text(fields, "srv_domain").map(|domain| domain.trim_end_matches('.').to_owned());
     let srv_record = text(fields, "srv_record");
-    let no_nodes = if names_nodes { endpoints.as_ref().is_some_and(Vec::is_empty) } else { true };
+    let no_nodes = if names_nodes { members.as_ref().is_some_and(Vec::is_empty) } else { true };
     if is_meant && no_nodes && srv_domain.is_none() && srv_record.is_none() {
         let problem = Problem::new("the backend `etcd` needs nodes").at(table.clone());
         fields.refuse(problem.hint("name them, as in nodes = [\"http://10.0.0.1:2379\"]"));
@@ -126,7 +126,7 @@ fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSe
     let dial_timeout = fields.take("dial_timeout", optional_duration).flatten();
     let request_timeout = fields.take("request_timeout", optional_duration).flatten();
     Some(EtcdSettings {
-        endpoints: if names_nodes { endpoints? } else { standard.endpoints.clone() },
+        members: if names_nodes { members? } else { standard.members.clone() },
         scheme,
         srv_domain,
         srv_record,

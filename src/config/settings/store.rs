@@ -1,4 +1,4 @@
-//! The store's settings: its kind, endpoints, TLS and login. Never connects to it and never shows a password.
+//! The store's settings: its kind, members, TLS and login. Never connects to it and never shows a password.
 
 use crate::model::glob::Glob;
 use crate::model::problem::Problem;
@@ -67,7 +67,7 @@ fn backend(word: &str) -> Result<BackendWord, Problem> {
 
 fn etcd(values: &mut Values<'_>, ask_environment: bool) -> EtcdSettings {
     EtcdSettings {
-        endpoints: endpoints(values, ask_environment),
+        members: members(values, ask_environment),
         scheme: values.choice(&SCHEME, &[("http", Scheme::Http), ("https", Scheme::Https)]),
         srv_domain: values.text(&SRV_DOMAIN).map(|domain| domain.trim_end_matches('.').to_owned()),
         srv_record: values.text(&SRV_RECORD),
@@ -80,14 +80,14 @@ fn etcd(values: &mut Values<'_>, ask_environment: bool) -> EtcdSettings {
     }
 }
 
-fn endpoints(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
-    let default = EtcdSettings::default().endpoints;
+fn members(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
+    let default = EtcdSettings::default().members;
     let peers = values.layers.environment("ETCDCTL_PEERS").filter(|_| ask_environment && !values.is_given(&NODE));
     let Some(peers) = peers else {
-        let given = values.each_parsed(&NODE, endpoints_of).concat();
+        let given = values.each_parsed(&NODE, members_of).concat();
         return if given.is_empty() { default } else { given };
     };
-    endpoints_of(&peers).unwrap_or_else(|problem| {
+    members_of(&peers).unwrap_or_else(|problem| {
         let message = format!("{} (from environment ETCDCTL_PEERS)", problem.message);
         values.problems.push(Problem { message, ..problem });
         default
@@ -104,13 +104,13 @@ pub(in crate::config) fn file_filter(text: &str) -> Result<Glob, Problem> {
     })
 }
 
-/// Splits nodes at commas; no endpoint contains a comma.
-pub(in crate::config) fn endpoints_of(text: &str) -> Result<Vec<String>, Problem> {
-    text.split(',').map(str::trim).filter(|node| !node.is_empty()).map(endpoint).collect()
+/// Splits nodes at commas; no member contains a comma.
+pub(in crate::config) fn members_of(text: &str) -> Result<Vec<String>, Problem> {
+    text.split(',').map(str::trim).filter(|node| !node.is_empty()).map(member).collect()
 }
 
 /// Checks `host:port` or `http(s)://host[:port]`.
-fn endpoint(node: &str) -> Result<String, Problem> {
+fn member(node: &str) -> Result<String, Problem> {
     const HINT: &str = "write host:port or http(s)://host:port";
     if node.contains('@') {
         // Not shown: the text before the @ may be a password.

@@ -264,12 +264,12 @@ fn etcd(said: &Said) -> EtcdSettings {
 
 #[test]
 fn endpoints_come_from_flags_or_file_or_the_old_variable_or_srv_records() {
-    assert_eq!(etcd(&Said::default()).endpoints, ["127.0.0.1:2379"]);
+    assert_eq!(etcd(&Said::default()).members, ["127.0.0.1:2379"]);
     let peers = || Said::default().environment("ETCDCTL_PEERS", "http://a:4001, http://b:4001/");
-    assert_eq!(etcd(&peers()).endpoints, ["http://a:4001", "http://b:4001"]);
-    assert_eq!(etcd(&peers().flag(&table::BACKEND, "etcdv3")).endpoints, ["127.0.0.1:2379"]);
-    assert_eq!(etcd(&peers().file("nodes = [\"[::1]:2379\", \"https://c\"]")).endpoints, ["[::1]:2379", "https://c"]);
-    assert_eq!(etcd(&peers().environment("UPSTREAMD_NODES", "a:1,b:2")).endpoints, ["a:1", "b:2"]);
+    assert_eq!(etcd(&peers()).members, ["http://a:4001", "http://b:4001"]);
+    assert_eq!(etcd(&peers().flag(&table::BACKEND, "etcdv3")).members, ["127.0.0.1:2379"]);
+    assert_eq!(etcd(&peers().file("nodes = [\"[::1]:2379\", \"https://c\"]")).members, ["[::1]:2379", "https://c"]);
+    assert_eq!(etcd(&peers().environment("UPSTREAMD_NODES", "a:1,b:2")).members, ["a:1", "b:2"]);
 
     let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org.").flag(&table::SRV_RECORD, "_x._tcp.y."));
     assert_eq!((srv.srv_domain.as_deref(), srv.srv_record.as_deref()), (Some("example.org"), Some("_x._tcp.y.")));

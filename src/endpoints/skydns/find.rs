@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::record::SkyRecord;
 use super::table::NameTable;
-use super::{MOST_LOOKED_AT, labels};
+use super::{MAX_LOOKED_AT, labels};
 
 /// A search, with what it may still look at.
 pub(super) struct Finder<'t> {
@@ -17,7 +17,7 @@ pub(super) struct Finder<'t> {
 impl<'t> Finder<'t> {
     /// Returns a search that may look at as much as one question is worth.
     pub(super) fn new(table: &'t NameTable) -> Finder<'t> {
-        Finder { table, budget: Cell::new(MOST_LOOKED_AT) }
+        Finder { table, budget: Cell::new(MAX_LOOKED_AT) }
     }
 
     /// Returns the records at and below the name with these labels, the last first: of the largest group that all may be in.

@@ -12,7 +12,7 @@ use crate::model::range::KeyRanges;
 /// Time after which a lease is asked for again, at the earliest: an answer may be lost.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Most leases that are remembered.
-const MOST_KNOWN: usize = 65_536;
+const MAX_KNOWN: usize = 65_536;
 
 /// Leases of keys, as events of the store say.
 #[derive(Debug, Default)]
@@ -78,9 +78,9 @@ struct LeaseTime {
 impl LeaseTimes {
     /// Returns how many seconds are left of a lease at least: none, until etcd was asked. Asks again once half of what was left is over.
     pub(super) fn left_seconds(&mut self, lease: LeaseId, now: Instant) -> u32 {
-        if self.known.len() >= MOST_KNOWN && !self.known.contains_key(&lease) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&lease) {
             self.known.retain(|_, time| time.until > now);
-            if self.known.len() >= MOST_KNOWN {
+            if self.known.len() >= MAX_KNOWN {
                 self.known.clear();
             }
         }
@@ -140,7 +140,7 @@ mod tests {
         for lease in 0..200_000 {
             times.left_seconds(lease, start);
         }
-        assert!(times.known.len() <= MOST_KNOWN);
+        assert!(times.known.len() <= MAX_KNOWN);
     }
 
     #[test]

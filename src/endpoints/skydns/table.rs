@@ -18,7 +18,7 @@ use super::record::SkyRecord;
 use super::services;
 
 /// Most keys that are remembered to be no records, so that each is reported once.
-const MOST_SKIPPED: usize = 10_000;
+const MAX_SKIPPED: usize = 10_000;
 
 /// The folders of the records in the store, and the domains that they are answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl NameTable {
         for folder in services {
             skipped.extend(self.take_service(root.as_deref().unwrap_or_default(), &folder));
         }
-        skipped.retain(|(key, _)| self.skipped.len() < MOST_SKIPPED && self.skipped.insert(key.clone()));
+        skipped.retain(|(key, _)| self.skipped.len() < MAX_SKIPPED && self.skipped.insert(key.clone()));
         skipped
     }
 

@@ -74,8 +74,8 @@ fn whether_it_is_etcds_port_is_asked_only_until_it_has_answered() {
     assert_eq!(said(session.step(broken(), 1.0)), "stream closed");
 }
 
-fn following(has_login: bool, endpoints: usize) -> Session {
-    let mut session = Session::new(true, has_login, endpoints);
+fn following(has_login: bool, members: usize) -> Session {
+    let mut session = Session::new(true, has_login, members);
     check(
         &mut session,
         [

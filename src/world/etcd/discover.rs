@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::endpoint::{Endpoint, default_scheme};
+use super::address::{MemberAddress, default_scheme};
 use crate::model::dns::Srv;
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
@@ -22,7 +22,7 @@ pub(super) async fn discover(
     settings: &EtcdSettings,
     limit: Duration,
     random: impl FnMut() -> f64,
-) -> Option<Result<Vec<Endpoint>, EtcdFailure>> {
+) -> Option<Result<Vec<MemberAddress>, EtcdFailure>> {
     let records = records(settings)?;
     let limit = settings.dial_timeout.min(limit);
     match tokio::time::timeout(limit, look_up(settings, &records, random)).await {
@@ -66,19 +66,19 @@ async fn look_up(
     settings: &EtcdSettings,
     records: &[Vec<SrvName>],
     mut random: impl FnMut() -> f64,
-) -> Result<Vec<Endpoint>, EtcdFailure> {
+) -> Result<Vec<MemberAddress>, EtcdFailure> {
     let resolver = resolver(settings)?;
     let mut problems = Vec::new();
     for group in records {
-        let mut endpoints = Vec::new();
+        let mut members = Vec::new();
         for record in group {
             match candidates(&resolver, record).await {
-                Ok(targets) => endpoints.extend(in_order(targets, &mut random)),
+                Ok(targets) => members.extend(in_order(targets, &mut random)),
                 Err(problem) => problems.push(problem),
             }
         }
-        if !endpoints.is_empty() {
-            return addresses(&resolver, settings, endpoints).await;
+        if !members.is_empty() {
+            return addresses(&resolver, settings, members).await;
         }
     }
     Err(EtcdFailure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
@@ -102,7 +102,7 @@ fn resolver(settings: &EtcdSettings) -> Result<Resolver, EtcdFailure> {
 struct Candidate {
     priority: u16,
     weight: u16,
-    endpoint: Endpoint,
+    member: MemberAddress,
 }
 
 async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candidate>, String> {
@@ -116,7 +116,7 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
         (!host.is_empty()).then_some(Candidate {
             priority: srv.priority,
             weight: srv.weight,
-            endpoint: Endpoint { scheme: record.scheme, host, port: srv.port, server_name: None },
+            member: MemberAddress { scheme: record.scheme, host, port: srv.port, server_name: None },
         })
     };
     Ok(found.into_iter().filter_map(candidate).collect())
@@ -124,7 +124,7 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
 
 /// Orders by priority, lowest first; draws by weight within one priority, as RFC 2782 says. Without weights, each is as likely as
 /// any other. Leaves out what is too many.
-fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
+fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<MemberAddress> {
     random::shuffle(&mut targets, &mut *random);
     targets.sort_by_key(|target| (target.priority, target.weight));
     let mut ordered = Vec::new();
@@ -140,7 +140,7 @@ fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Ve
                 break;
             }
         }
-        ordered.push(targets.remove(chosen).endpoint);
+        ordered.push(targets.remove(chosen).member);
     }
     ordered
 }
@@ -149,26 +149,26 @@ fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Ve
 async fn addresses(
     resolver: &Resolver,
     settings: &EtcdSettings,
-    endpoints: Vec<Endpoint>,
-) -> Result<Vec<Endpoint>, EtcdFailure> {
+    members: Vec<MemberAddress>,
+) -> Result<Vec<MemberAddress>, EtcdFailure> {
     if settings.dns_server.is_none() {
-        return Ok(endpoints);
+        return Ok(members);
     }
     let mut resolved = Vec::new();
     let mut problems = Vec::new();
-    for endpoint in endpoints {
-        if endpoint.host.parse::<IpAddr>().is_ok() {
-            resolved.push(endpoint);
+    for member in members {
+        if member.host.parse::<IpAddr>().is_ok() {
+            resolved.push(member);
             continue;
         }
-        match resolver.addresses(&format!("{}.", endpoint.host)).await {
-            Ok(found) if found.is_empty() => problems.push(format!("{}: there is no such name", endpoint.host)),
-            Ok(found) => resolved.extend(found.iter().map(|address| Endpoint {
+        match resolver.addresses(&format!("{}.", member.host)).await {
+            Ok(found) if found.is_empty() => problems.push(format!("{}: there is no such name", member.host)),
+            Ok(found) => resolved.extend(found.iter().map(|address| MemberAddress {
                 host: address.to_string(),
-                server_name: Some(endpoint.host.clone()),
-                ..endpoint.clone()
+                server_name: Some(member.host.clone()),
+                ..member.clone()
             })),
-            Err(problem) => problems.push(format!("{}: {problem}", endpoint.host)),
+            Err(problem) => problems.push(format!("{}: {problem}", member.host)),
         }
     }
     if resolved.is_empty() {
@@ -182,13 +182,13 @@ mod tests {
     use super::*;
 
     fn candidate(host: &str, priority: u16, weight: u16) -> Candidate {
-        let endpoint = Endpoint { scheme: Scheme::Http, host: host.to_owned(), port: 1, server_name: None };
-        Candidate { priority, weight, endpoint }
+        let member = MemberAddress { scheme: Scheme::Http, host: host.to_owned(), port: 1, server_name: None };
+        Candidate { priority, weight, member }
     }
 
     fn check_order(targets: &[Candidate], random: f64, expected: &[&str]) {
         let ordered = in_order(targets.to_vec(), &mut || random);
-        let hosts: Vec<&str> = ordered.iter().map(|endpoint| endpoint.host.as_str()).collect();
+        let hosts: Vec<&str> = ordered.iter().map(|member| member.host.as_str()).collect();
         assert_eq!(hosts, expected, "random {random}");
     }
 

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use etcd_client::{Error, ResponseHeader};
 use tonic::{Code, Status};
 
-use super::Endpoint;
+use super::MemberAddress;
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, PORT_HINT};
 use crate::model::key::Revision;
 use crate::model::text;
@@ -104,8 +104,8 @@ pub(super) fn says_authentication_is_off(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message().contains("authentication is not enabled"))
 }
 
-pub(super) fn at(endpoint: &Endpoint, failure: EtcdFailure) -> EtcdFailure {
-    EtcdFailure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
+pub(super) fn at(member: &MemberAddress, failure: EtcdFailure) -> EtcdFailure {
+    EtcdFailure { problem: format!("{member}: {}", failure.problem), ..failure }
 }
 
 /// Returns the failure that a refusal by TLS is.

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Connection, Endpoint, discover, endpoint};
+use super::{Connection, MemberAddress, address, discover};
 use crate::model::etcd::{EtcdFailure, FailureKind};
 use crate::model::store::EtcdSettings;
 use crate::world::random;
@@ -15,9 +15,9 @@ pub struct Members {
     settings: EtcdSettings,
     /// Source of the random numbers that decide the order.
     draw: fn() -> f64,
-    endpoints: Vec<Endpoint>,
+    members: Vec<MemberAddress>,
     /// The member that was tried last.
-    last: Option<Endpoint>,
+    last: Option<MemberAddress>,
     /// Index of the member that `connect_next` tries.
     next: usize,
     connection: Option<Connection>,
@@ -37,10 +37,10 @@ impl Members {
     }
 
     fn drawn(mut settings: EtcdSettings, draw: fn() -> f64) -> Members {
-        random::shuffle(&mut settings.endpoints, draw);
+        random::shuffle(&mut settings.members, draw);
         let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
-        let endpoints = if discovers { Vec::new() } else { endpoint::endpoints(&settings).unwrap_or_default() };
-        Members { settings, draw, endpoints, last: None, next: 0, connection: None, limit: Duration::MAX }
+        let members = if discovers { Vec::new() } else { address::addresses(&settings).unwrap_or_default() };
+        Members { settings, draw, members, last: None, next: 0, connection: None, limit: Duration::MAX }
     }
 
     /// Returns the settings that lead to them.
@@ -54,22 +54,22 @@ impl Members {
     }
 
     /// Returns the known members, in the order in which to try them.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    pub fn addresses(&self) -> &[MemberAddress] {
+        &self.members
     }
 
     /// Looks up the members and returns their number, at least one. The member that was tried last becomes the last one to try.
     ///
     /// # Errors
-    /// DNS names no member, or a configured endpoint is invalid.
+    /// DNS names no member, or a configured member is invalid.
     pub async fn look_up(&mut self) -> Result<usize, EtcdFailure> {
-        self.endpoints = match discover::discover(&self.settings, self.limit, self.draw).await {
+        self.members = match discover::discover(&self.settings, self.limit, self.draw).await {
             Some(found) => found?,
-            None => endpoint::endpoints(&self.settings)?,
+            None => address::addresses(&self.settings)?,
         };
-        self.endpoints.sort_by_key(|endpoint| Some(endpoint) == self.last.as_ref());
-        tracing::debug!(endpoints = self.endpoints.len(), "looked up the etcd members");
-        Ok(self.endpoints.len())
+        self.members.sort_by_key(|member| Some(member) == self.last.as_ref());
+        tracing::debug!(members = self.members.len(), "looked up the etcd members");
+        Ok(self.members.len())
     }
 
     /// Connects to the member at this index and logs in. Replaces any earlier connection.
@@ -78,10 +78,10 @@ impl Members {
     /// As [`Connection::open`].
     pub async fn connect(&mut self, nth: usize) -> Result<&Connection, EtcdFailure> {
         self.connection = None;
-        let endpoint = self.endpoints.get(nth).ok_or_else(|| EtcdFailure::unreachable("no such etcd endpoint"))?;
-        self.last = Some(endpoint.clone());
-        let connection = Connection::open(endpoint, &self.settings, self.limit).await?;
-        tracing::debug!(%endpoint, "connected to etcd");
+        let member = self.members.get(nth).ok_or_else(|| EtcdFailure::unreachable("no such etcd endpoint"))?;
+        self.last = Some(member.clone());
+        let connection = Connection::open(member, &self.settings, self.limit).await?;
+        tracing::debug!(%member, "connected to etcd");
         Ok(self.connection.insert(connection))
     }
 
@@ -96,7 +96,7 @@ impl Members {
     {
         match request(self.connection()?.with_deadline(self.limit)).await {
             Err(failure) if failure.kind == FailureKind::Unauthenticated => {
-                let connection = Connection::open(self.connection()?.endpoint(), &self.settings, self.limit).await?;
+                let connection = Connection::open(self.connection()?.member(), &self.settings, self.limit).await?;
                 request(self.connection.insert(connection).with_deadline(self.limit)).await
             }
             answer => answer,
@@ -110,13 +110,13 @@ impl Members {
     /// As `look_up` and `connect`.
     pub async fn connect_next(&mut self) -> Result<&Connection, EtcdFailure> {
         self.connection = None;
-        if self.next >= self.endpoints.len() {
+        if self.next >= self.members.len() {
             self.next = 0;
         }
         if self.next == 0
             && let Err(failure) = self.look_up().await
         {
-            if self.endpoints.is_empty() {
+            if self.members.is_empty() {
                 return Err(failure);
             }
             tracing::debug!("trying the etcd members known so far: {}", failure.problem);
@@ -142,7 +142,7 @@ impl Members {
     pub fn blame(&self, failure: EtcdFailure) -> EtcdFailure {
         match &self.connection {
             Some(connection) => {
-                EtcdFailure { problem: format!("{}: {}", connection.endpoint(), failure.problem), ..failure }
+                EtcdFailure { problem: format!("{}: {}", connection.member(), failure.problem), ..failure }
             }
             None => failure,
         }
@@ -155,12 +155,12 @@ mod tests {
 
     use super::*;
 
-    fn settings(endpoints: &[&str]) -> EtcdSettings {
-        EtcdSettings { endpoints: endpoints.iter().map(|text| (*text).to_owned()).collect(), ..EtcdSettings::default() }
+    fn settings(members: &[&str]) -> EtcdSettings {
+        EtcdSettings { members: members.iter().map(|text| (*text).to_owned()).collect(), ..EtcdSettings::default() }
     }
 
     fn hosts(members: &Members) -> Vec<&str> {
-        members.endpoints().iter().map(|endpoint| endpoint.host.as_str()).collect()
+        members.addresses().iter().map(|member| member.host.as_str()).collect()
     }
 
     /// Runs a lookup, which finishes at once if DNS is not asked.
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(hosts(&members), ["b", "c", "a"]);
         assert_eq!(look_up(&mut members).unwrap(), 3);
         assert_eq!(hosts(&members), ["b", "c", "a"]);
-        members.last = members.endpoints.first().cloned();
+        members.last = members.members.first().cloned();
         look_up(&mut members).unwrap();
         assert_eq!(hosts(&members), ["c", "a", "b"]);
     }

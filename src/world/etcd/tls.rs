@@ -1,4 +1,4 @@
-//! Connects to one endpoint: plain, or over TLS. Each setting of TLS works without the others.
+//! Connects to one member: plain, or over TLS. Each setting of TLS works without the others.
 //! Reads the PEM files again for every connection; never caches them.
 
 use std::path::Path;
@@ -10,26 +10,26 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint as Transport, Uri};
 use tower::{Service, service_fn};
 
-use super::{Endpoint, failure};
+use super::{MemberAddress, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
 use crate::world::tls::{self, HTTP_2, LateRefusal, TlsRefusal};
 
-/// Connects to `endpoint`, the way `prepare` wants the transport to be. `late` shows what the server refuses after that.
+/// Connects to `member`, the way `prepare` wants the transport to be. `late` shows what the server refuses after that.
 pub(super) async fn connect(
-    endpoint: &Endpoint,
+    member: &MemberAddress,
     settings: &EtcdSettings,
     late: &LateRefusal,
     prepare: impl FnOnce(Transport) -> Transport,
 ) -> Result<Channel, EtcdFailure> {
     let cannot = |failure: EtcdFailure| EtcdFailure {
-        problem: format!("cannot connect to {endpoint}: {}", failure.problem),
+        problem: format!("cannot connect to {member}: {}", failure.problem),
         ..failure
     };
     let unusable = |problem: String| cannot(EtcdFailure::refused(problem));
-    let transport = Transport::from_shared(endpoint.to_string()).map_err(|error| unusable(error.to_string()))?;
+    let transport = Transport::from_shared(member.to_string()).map_err(|error| unusable(error.to_string()))?;
     let transport = prepare(transport);
-    if endpoint.scheme == Scheme::Http {
+    if member.scheme == Scheme::Http {
         return transport.connect().await.map_err(|error| cannot(failure::cause(&error)));
     }
     let tls = settings.tls.clone().unwrap_or_default();
@@ -37,7 +37,7 @@ pub(super) async fn connect(
     let mut config = tls::client(tls.ca.as_deref(), tls.insecure, own).map_err(unusable)?;
     config.alpn_protocols = vec![HTTP_2.to_vec()];
     let config = Arc::new(config);
-    let name = endpoint.server_name.as_ref().unwrap_or(&endpoint.host);
+    let name = member.server_name.as_ref().unwrap_or(&member.host);
     let name = ServerName::try_from(name.clone())
         .map_err(|_| unusable(format!("`{name}` is not a valid server name for TLS")))?;
     let mut dialler = HttpConnector::new();

@@ -10,7 +10,7 @@ const DEFAULT_PORT: u16 = 2379;
 
 /// The address of one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct MemberAddress {
     /// Scheme: with or without TLS.
     pub scheme: Scheme,
     /// Host name or address, IPv6 without brackets.
@@ -21,7 +21,7 @@ pub struct Endpoint {
     pub server_name: Option<String>,
 }
 
-impl Endpoint {
+impl MemberAddress {
     /// Returns whether nobody else can read what is sent there: it goes by TLS, or does not leave this machine.
     pub(super) fn is_private(&self) -> bool {
         let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
@@ -29,42 +29,42 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for MemberAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        let Endpoint { host, port, .. } = self;
+        let MemberAddress { host, port, .. } = self;
         if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
     }
 }
 
-/// Parses the configured endpoints.
+/// Parses the configured members.
 ///
 /// # Errors
-/// Names every invalid endpoint.
-pub(super) fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, EtcdFailure> {
-    let mut endpoints = Vec::new();
+/// Names every invalid member.
+pub(super) fn addresses(settings: &EtcdSettings) -> Result<Vec<MemberAddress>, EtcdFailure> {
+    let mut members = Vec::new();
     let mut problems = Vec::new();
-    for text in &settings.endpoints {
+    for text in &settings.members {
         match parse(text, default_scheme(settings)) {
-            Ok(endpoint) => endpoints.push(endpoint),
+            Ok(member) => members.push(member),
             Err(problem) => problems.push(problem),
         }
     }
-    if settings.endpoints.is_empty() {
+    if settings.members.is_empty() {
         problems.push("no etcd endpoint is set".to_owned());
     }
-    if problems.is_empty() { Ok(endpoints) } else { Err(EtcdFailure::unreachable(problems.join("; "))) }
+    if problems.is_empty() { Ok(members) } else { Err(EtcdFailure::unreachable(problems.join("; "))) }
 }
 
-/// Returns the scheme of an endpoint that names no scheme.
+/// Returns the scheme of a member that names no scheme.
 pub(super) fn default_scheme(settings: &EtcdSettings) -> Scheme {
     settings.scheme.unwrap_or(if settings.tls.is_some() { Scheme::Https } else { Scheme::Http })
 }
 
-fn parse(text: &str, default_scheme: Scheme) -> Result<Endpoint, String> {
+fn parse(text: &str, default_scheme: Scheme) -> Result<MemberAddress, String> {
     let (scheme, rest) = match text.split_once("://") {
         None => (default_scheme, text),
         Some(("http", rest)) => (Scheme::Http, rest),
@@ -96,7 +96,7 @@ fn parse(text: &str, default_scheme: Scheme) -> Result<Endpoint, String> {
     if host.is_empty() || port == 0 || !host.bytes().all(is_host_byte) {
         return Err(bad());
     }
-    Ok(Endpoint { scheme, host: host.to_owned(), port, server_name: None })
+    Ok(MemberAddress { scheme, host: host.to_owned(), port, server_name: None })
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, &str>) {
-        let parsed = parse(text, Scheme::Http).map(|endpoint| endpoint.to_string());
+        let parsed = parse(text, Scheme::Http).map(|member| member.to_string());
         match (&parsed, expected) {
             (Ok(shown), Ok(wanted)) => assert_eq!(shown, wanted, "{text:?}"),
             (Err(problem), Err(part)) => assert!(problem.contains(part), "{text:?}: {problem}"),
@@ -154,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn all_bad_endpoints_are_named_at_once() {
+    fn all_bad_members_are_named_at_once() {
         let set = ["a:x", "b:1", "c:y"].map(str::to_owned).to_vec();
-        let settings = EtcdSettings { endpoints: set, ..EtcdSettings::default() };
-        let failure = endpoints(&settings).unwrap_err();
+        let settings = EtcdSettings { members: set, ..EtcdSettings::default() };
+        let failure = addresses(&settings).unwrap_err();
         assert!(failure.problem.contains("a:x") && failure.problem.contains("c:y"), "{}", failure.problem);
     }
 }

@@ -222,7 +222,7 @@ fn the_page_about_stores_shows_what_is_taken() {
     let file = ResourceFile { name: "orders.toml".into(), path: "orders.toml".into(), text: resource };
     let Some(backend) = parse(&file, &Defaults::default()).unwrap().backend else { panic!("no store of its own") };
     let StoreSettings::Etcd(etcd) = &*backend else { panic!("{backend:?}") };
-    assert_eq!((etcd.endpoints.len(), etcd.login.is_some(), etcd.tls.is_some()), (2, true, true));
+    assert_eq!((etcd.members.len(), etcd.login.is_some(), etcd.tls.is_some()), (2, true, true));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn tls_works_with_each_flag_alone() {
     let etcd = Etcd::start_with(Options { certs: Some(certs.clone()), ..Options::default() });
     etcd.put("/a/x", "1");
     let endpoints = vec![etcd.url()];
-    let with = |tls: Option<TlsSettings>| EtcdSettings { endpoints: endpoints.clone(), tls, ..EtcdSettings::default() };
+    let with = |tls: Option<TlsSettings>| EtcdSettings { members: endpoints.clone(), tls, ..EtcdSettings::default() };
     let ca = TlsSettings { ca: Some(certs.ca.clone()), ..TlsSettings::default() };
     check("CA alone", with(Some(ca.clone())), None);
     check("insecure alone", with(Some(TlsSettings { insecure: true, ..TlsSettings::default() })), None);
@@ -53,8 +53,7 @@ fn tls_works_with_each_flag_alone() {
         with(None),
         Some(&["\"test ca\", which is not among the system's certificate authorities"]),
     );
-    let host_and_port =
-        EtcdSettings { endpoints: vec![format!("localhost:{}", etcd.port())], ..with(Some(ca.clone())) };
+    let host_and_port = EtcdSettings { members: vec![format!("localhost:{}", etcd.port())], ..with(Some(ca.clone())) };
     check("a CA makes TLS the default scheme", host_and_port, None);
     let missing = TlsSettings { ca: Some(dir.path().join("missing.pem")), ..TlsSettings::default() };
     check("a missing CA file", with(Some(missing)), Some(&["cannot read the CA file", "missing.pem"]));
@@ -66,7 +65,7 @@ fn tls_works_with_each_flag_alone() {
         with(Some(lone)),
         Some(&["a client certificate is set without a client key"]),
     );
-    let plain = EtcdSettings { endpoints: vec![format!("http://127.0.0.1:{}", etcd.port())], ..with(None) };
+    let plain = EtcdSettings { members: vec![format!("http://127.0.0.1:{}", etcd.port())], ..with(None) };
     check("plain text to a TLS port", plain, Some(&["http://127.0.0.1:"]));
 }
 
@@ -77,7 +76,7 @@ fn a_client_certificate_is_shown_where_etcd_wants_one() {
     let options = Options { certs: Some(certs.clone()), needs_client_cert: true, ..Options::default() };
     let etcd = Etcd::start_with(options);
     etcd.put("/a/x", "1");
-    let with = |tls| EtcdSettings { endpoints: vec![etcd.url()], tls: Some(tls), ..EtcdSettings::default() };
+    let with = |tls| EtcdSettings { members: vec![etcd.url()], tls: Some(tls), ..EtcdSettings::default() };
     let ca = TlsSettings { ca: Some(certs.ca), ..TlsSettings::default() };
     let pair = |tls| TlsSettings { cert: Some(certs.client_cert.clone()), key: Some(certs.client_key.clone()), ..tls };
     check("CA and client pair", with(pair(ca.clone())), None);
@@ -94,7 +93,7 @@ fn a_password_crosses_the_network_without_tls_only_if_that_is_allowed() {
     // An address by which this machine is reached, and no loopback address.
     let endpoints = vec![format!("http://0.0.0.0:{}", etcd.port())];
     let with = |may_be_read| EtcdSettings {
-        endpoints: endpoints.clone(),
+        members: endpoints.clone(),
         login: login("reader").map(|login| Login { may_be_read, ..login }),
         ..EtcdSettings::default()
     };
@@ -106,7 +105,7 @@ fn a_password_crosses_the_network_without_tls_only_if_that_is_allowed() {
 fn a_login_works_and_a_wrong_one_is_reported_without_the_password() {
     let etcd = Etcd::start();
     etcd.put("/a/x", "1");
-    let with = |login| EtcdSettings { endpoints: vec![etcd.url()], login, ..EtcdSettings::default() };
+    let with = |login| EtcdSettings { members: vec![etcd.url()], login, ..EtcdSettings::default() };
     check("a login while authentication is off", with(login("reader")), None);
     etcd.enable_auth(&["/a"]);
     check("a login", with(login("reader")), None);
@@ -127,7 +126,7 @@ fn a_role_that_grants_nothing_in_between_gets_narrower_watches() {
     etcd.enable_auth(&["/a/", "/z/"]);
     etcd.ctl_as(Some("root:root"), &["role", "grant-permission", "reader", "read", "/a"]);
     etcd.ctl_as(Some("root:root"), &["role", "grant-permission", "reader", "read", "/z"]);
-    let settings = EtcdSettings { endpoints: vec![etcd.url()], login: login("reader"), ..EtcdSettings::default() };
+    let settings = EtcdSettings { members: vec![etcd.url()], login: login("reader"), ..EtcdSettings::default() };
     let follower = Follower::start(StoreSettings::Etcd(settings), &["/a", "/z"]);
     follower.wait_value("/z/x", Some("1"));
     let mut writer = Writer::new(&etcd.url(), Some(("root", "root")));
@@ -149,7 +148,7 @@ fn an_expired_token_is_renewed_on_watch_resume_and_resync() {
     etcd.put("/a/x", "1");
     etcd.enable_auth(&["/a"]);
     let proxy = Proxy::start(etcd.port());
-    let settings = EtcdSettings { endpoints: vec![proxy.address()], login: login("reader"), ..EtcdSettings::default() };
+    let settings = EtcdSettings { members: vec![proxy.address()], login: login("reader"), ..EtcdSettings::default() };
     let follower = Follower::start(StoreSettings::Etcd(settings), &["/a"]);
     follower.wait_value("/a/x", Some("1"));
     let put = |value: &str| Writer::new(&etcd.url(), Some(("root", "root"))).put("/a/x", value);
@@ -235,7 +234,7 @@ fn mute() -> (TcpListener, String) {
 #[test]
 fn connecting_takes_no_longer_than_the_callers_limit() {
     let (_listener, address) = mute();
-    let settings = EtcdSettings { endpoints: vec![format!("https://{address}")], ..EtcdSettings::default() };
+    let settings = EtcdSettings { members: vec![format!("https://{address}")], ..EtcdSettings::default() };
     let mut members = Members::new(settings);
     members.set_limit(Duration::from_millis(50));
     let problem = now(members.connect_next()).map(drop).unwrap_err().problem;
@@ -257,7 +256,7 @@ fn a_cluster_is_healthy_although_members_do_not_answer() {
     let etcd = Etcd::start();
     let listeners: Vec<_> = (0..8).map(|_| mute()).collect();
     let endpoints = listeners.iter().map(|(_, address)| address.clone()).chain([etcd.url()]).collect();
-    let health = now(health::ask(&StoreSettings::Etcd(EtcdSettings { endpoints, ..EtcdSettings::default() })));
+    let health = now(health::ask(&StoreSettings::Etcd(EtcdSettings { members: endpoints, ..EtcdSettings::default() })));
     assert!(health.healthy, "{health:?}");
     assert_eq!(health.details["endpoint"], etcd.url());
 }

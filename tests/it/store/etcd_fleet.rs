@@ -81,8 +81,12 @@ impl Fleet {
     fn start(members: &[Etcd]) -> Fleet {
         let endpoints = members.iter().map(Etcd::url).collect();
         let patience = Duration::from_secs(20);
-        let settings =
-            EtcdSettings { endpoints, dial_timeout: patience, request_timeout: patience, ..EtcdSettings::default() };
+        let settings = EtcdSettings {
+            members: endpoints,
+            dial_timeout: patience,
+            request_timeout: patience,
+            ..EtcdSettings::default()
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let agents = {
             let _inside = runtime.enter();

@@ -10,7 +10,7 @@ use super::follower::{Follower, text};
 use crate::support::etcd::{Change, Etcd, Options};
 
 pub fn settings(etcd: &Etcd) -> StoreSettings {
-    StoreSettings::Etcd(EtcdSettings { endpoints: vec![etcd.url()], ..EtcdSettings::default() })
+    StoreSettings::Etcd(EtcdSettings { members: vec![etcd.url()], ..EtcdSettings::default() })
 }
 
 /// Writers put the same number under these keys in one transaction, so a whole revision shows one number.

@@ -13,7 +13,7 @@ use crate::support::proxy::Proxy;
 /// Settings that notice a silent server soon.
 pub fn impatient(endpoints: &[String]) -> StoreSettings {
     StoreSettings::Etcd(EtcdSettings {
-        endpoints: endpoints.to_vec(),
+        members: endpoints.to_vec(),
         dial_timeout: Duration::from_secs(1),
         request_timeout: Duration::from_secs(2),
         keepalive: Keepalive { interval: Duration::from_millis(300), timeout: Duration::from_millis(700) },

@@ -25,7 +25,7 @@ use crate::support::temp_dir;
 #[track_caller]
 fn check(what: &str, url: String, tls: TlsSettings, problem: Option<&[&str]>) {
     let settings = EtcdSettings {
-        endpoints: vec![url],
+        members: vec![url],
         tls: Some(tls),
         dial_timeout: Duration::from_secs(20),
         ..EtcdSettings::default()

@@ -72,6 +72,32 @@ fn files_are_followed() {
 }
 
 #[test]
+fn what_a_restored_etcd_brings_back_is_put_right() {
+    let mut folder = Folder::new();
+    folder.write("a.toml", &folder.service("web", ""));
+    folder.write("b.toml", &folder.service("db", ""));
+    let _announcer = folder.start();
+    folder.wait_keys(&["/services/db/one", "/services/web/one"]);
+    let copy = folder.world.etcd.dir.path().join("copy");
+    folder.world.etcd.save_copy(&copy);
+    folder.write("a.toml", &folder.service("web", "weight = 7"));
+    fs::remove_file(folder.path.join("b.toml")).unwrap();
+    let wait_edited = |world: &mut World| {
+        let World { reader, sandbox, .. } = world;
+        let is_edited = || {
+            let (_, entries) = reader.read("/services/")?;
+            (entries.len() == 1 && entries[0].value.contains(r#""weight":7,"#)).then_some(())
+        };
+        wait_or(DEADLINE, is_edited, || format!("the store is not as the files say:\n{}", sandbox.log()));
+    };
+    wait_edited(&mut folder.world);
+    folder.world.etcd.kill();
+    folder.world.etcd.restore_copy(&copy);
+    folder.world.etcd.restart();
+    wait_edited(&mut folder.world);
+}
+
+#[test]
 fn a_file_that_hangs_holds_up_nothing() {
     let mut folder = Folder::new();
     folder.write("a.toml", &folder.service("web", "fall = 1"));

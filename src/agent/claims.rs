@@ -1,9 +1,10 @@
 //! Assigns files to resources. Never lets two resources have one file, even if their passes run side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::apply::instance_files::ClaimedFiles;
 use crate::model::resource::{InstanceId, Resource};
 
 /// The files of all resources without `for_each`, and of all instances of the others. Shared by the passes of one catalog.
@@ -28,13 +29,12 @@ impl Claims {
         }
     }
 
-    /// Gives up whatever a resource has, then claims each file of `wanted` for it; the outcomes come in the same order. Also returns
-    /// all claimed files.
+    /// Gives up whatever a resource has, then claims each file of `wanted` for it; the outcomes come in the same order.
     pub fn exchange(
         &self,
         resource: &str,
         wanted: impl Iterator<Item = (InstanceId, Result<PathBuf, String>)>,
-    ) -> (Vec<Result<PathBuf, String>>, BTreeSet<PathBuf>) {
+    ) -> Vec<Result<PathBuf, String>> {
         let mut owners = self.lock();
         owners.retain(|_, owner| *owner.resource != *resource);
         let mut outcomes = Vec::new();
@@ -47,11 +47,17 @@ impl Claims {
                 }
             }));
         }
-        (outcomes, owners.keys().cloned().collect())
+        outcomes
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, InstanceId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClaimedFiles for Claims {
+    fn is_claimed(&self, dest: &Path) -> bool {
+        self.lock().contains_key(dest)
     }
 }
 
@@ -71,19 +77,11 @@ mod tests {
         let claims = Claims(Mutex::new([(dest.to_owned(), id("web.toml", None))].into()));
         let claim = |resource: &str| {
             let wanted = [(id(resource, Some("web")), Ok(dest.to_owned()))];
-            claims.exchange(resource, wanted.into_iter()).0
+            claims.exchange(resource, wanted.into_iter())
         };
         assert_eq!(claim("sites.toml"), [Err("`web.toml` writes `/etc/nginx/web.conf`".to_owned())]);
         claims.lock().clear();
         assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())]);
         assert_eq!(claim("sites.toml"), [Ok(dest.to_owned())], "it gives up its own first");
-    }
-
-    #[test]
-    fn the_files_of_others_are_known_wherever_they_are() {
-        let id = InstanceId::whole(&"shop.toml".into());
-        let dest = PathBuf::from("/old/shop.conf");
-        let claims = Claims(Mutex::new([(dest.clone(), id)].into()));
-        assert_eq!(claims.exchange("sites.toml", std::iter::empty()).1, [dest].into());
     }
 }

@@ -100,7 +100,7 @@ impl Pass {
     /// Renders and decides; then the work to apply is known.
     pub(super) fn prepare(&mut self) {
         let (work, findings) = Default::default();
-        let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
+        let (terms, claims, group) = (&*self.terms, &self.claims, &*self.group);
         terms.context.begin_step(&group.id, Stage::Render);
         let mut preparation = Preparation { terms, claims, group, work, findings };
         let (progress, all) = (ProgressLine::start(), self.resources.len());

@@ -1,5 +1,5 @@
-//! Hands over what the journals say of resources that have changed their group: an edit of commands makes a new group, with a journal of
-//! its own. The new commands still have to prove the files. Never touches a rendered file.
+//! Takes over what the journals of other groups say of the resources that a group has now: an edit of commands makes a new group, with
+//! a journal of its own. The new commands still have to prove the files. Never touches a rendered file.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,51 +7,111 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::world::fs::FileError;
+use crate::world::fs::entry::Folders;
 
 use super::group::Group;
+use super::instance_files::look_at;
 use super::journal::{self, Journal};
+use super::plan::ToRemove;
 use super::{Context, failure};
 
-/// Moves what a journal says of a resource to the journal of the group that has it now, once after each reading of conf.d. The lock must
-/// be held. A journal that cannot be read or written is left for the next transaction.
-pub(super) fn run(context: &Context) {
-    let Some(groups) = context.journals.take_regrouped() else { return };
-    let owners = Owners::of(&groups);
-    let mut is_complete = true;
-    for group_id in journal::group_ids(context) {
-        if let Err(error) = hand_over(context, &owners, &group_id) {
-            is_complete = false;
-            let problem = failure::describe(&error);
-            context.warn_in_next_report(context.once(format!("a journal could not be handed over: {problem}")));
+/// The groups of conf.d, and what they still have to take over from others.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    groups: Vec<Arc<Group>>,
+    /// Whether the journals have not been searched since conf.d was read.
+    is_due: bool,
+    /// Groups whose journals have entries of a different group, by the id of that.
+    givers: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Handover {
+    /// Adopts the groups of a new reading of conf.d.
+    pub(super) fn set_groups(&mut self, groups: &[Arc<Group>]) {
+        let before = std::mem::replace(&mut self.groups, groups.to_vec());
+        let before = Owners::of(&before);
+        for group in groups {
+            let resources = group.resources.iter();
+            let owners = resources.filter_map(|resource| match resource.for_each {
+                Some(_) => before.by_resource.get(&**resource.name()),
+                None => before.by_dest.get(resource.dest.as_path()),
+            });
+            // A transaction of theirs that still runs may have more to write down.
+            let others = owners.filter(|owner| owner.id != group.id).map(|owner| owner.id.clone());
+            self.add_givers(&group.id, others.collect());
+        }
+        self.is_due = true;
+    }
+
+    fn add_givers(&mut self, group_id: &str, givers: BTreeSet<String>) {
+        if !givers.is_empty() {
+            self.givers.entry(group_id.to_owned()).or_default().extend(givers);
         }
     }
-    if !is_complete {
-        context.journals.set_regrouped(groups);
+
+    /// Looks for journals with entries of other groups, once after each reading of conf.d. One that cannot be read is looked at again.
+    fn search(&mut self, context: &Context) {
+        if !std::mem::take(&mut self.is_due) {
+            return;
+        }
+        let groups = std::mem::take(&mut self.groups);
+        let owners = Owners::of(&groups);
+        for group_id in journal::group_ids(context) {
+            match journal::read(context, &group_id) {
+                Ok(journal) => {
+                    for owner in owners.of_others(&group_id, &journal.unwrap_or_default()) {
+                        self.add_givers(owner, [group_id.clone()].into());
+                    }
+                }
+                Err(error) => {
+                    self.is_due = true;
+                    let problem = failure::describe(&error);
+                    let warning =
+                        format!("what a journal says of files that another group has now is not known: {problem}");
+                    context.warn_in_next_report(context.once(warning));
+                }
+            }
+        }
+        self.groups = groups;
     }
 }
 
-/// Hands over what the journal of this group says of resources that other groups have now.
-fn hand_over(context: &Context, owners: &Owners, group_id: &str) -> Result<(), FileError> {
-    journal::save_unsaved(context, group_id)?;
-    let Some(before) = journal::peek(context, group_id) else { return Ok(()) };
-    let mut left = before.clone();
-    for (new_group, part) in owners.take_parts(group_id, &mut left) {
-        journal::save_unsaved(context, new_group)?;
-        let mut journal = journal::load(context, new_group)?;
-        add(&mut journal, part);
-        journal::save(context, new_group, &journal)?;
+/// Adds to a group's journal what the journals of others say of its resources. The group's locks must be held.
+///
+/// # Errors
+/// A journal cannot be written.
+pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal) -> Result<(), FileError> {
+    let Ok(mut handover) = context.handover.lock() else { return Ok(()) };
+    handover.search(context);
+    let Some(givers) = handover.givers.get(&group.id) else { return Ok(()) };
+    let (mut given, mut unread) = (Vec::new(), BTreeSet::new());
+    for giver in givers {
+        match journal::read(context, giver) {
+            Ok(left) => {
+                let mut left = left.unwrap_or_default();
+                add(journal, take_part(group, &mut left));
+                given.push((giver.clone(), left));
+            }
+            Err(_) => drop(unread.insert(giver.clone())),
+        }
     }
-    let is_empty = left.files.is_empty() && left.made.is_empty() && left.in_flight.is_none();
-    match left == before {
-        true => Ok(()),
-        false if is_empty && !owners.groups.contains(group_id) => journal::remove(context, group_id),
-        false => journal::save(context, group_id, &left),
+    journal::save(context, &group.id, journal)?;
+    handover.givers.remove(&group.id);
+    handover.add_givers(&group.id, unread);
+    // A group that conf.d still has drops them with its next commit, and may be in the middle of one.
+    given.retain(|(giver, _)| handover.groups.iter().all(|group| group.id != *giver));
+    for (giver, left) in given {
+        journal::save_unsaved(context, &giver)?;
+        match left.files.is_empty() && left.made.is_empty() && left.in_flight.is_none() {
+            true => journal::remove(context, &giver)?,
+            false => journal::save(context, &giver, &left)?,
+        }
     }
+    Ok(())
 }
 
-/// The groups of conf.d, by what they have.
+/// Which group has what.
 struct Owners<'a> {
-    groups: BTreeSet<&'a str>,
     by_dest: HashMap<&'a Path, &'a Group>,
     /// By the names of resources with `for_each`.
     by_resource: HashMap<&'a str, &'a Group>,
@@ -59,53 +119,72 @@ struct Owners<'a> {
 
 impl<'a> Owners<'a> {
     fn of(groups: &'a [Arc<Group>]) -> Owners<'a> {
-        let by_dest = groups.iter().flat_map(|group| group.destinations().map(|dest| (dest.as_path(), &**group)));
         let made = |group: &'a Group| {
             let members = group.resources.iter().filter(|member| member.for_each.is_some());
             members.map(move |member| (&**member.name(), group))
         };
+        // A group without commands keeps no journal.
+        let groups = || groups.iter().map(|group| &**group).filter(|group| !group.is_lone());
         Owners {
-            groups: groups.iter().map(|group| group.id.as_str()).collect(),
-            by_dest: by_dest.collect(),
-            by_resource: groups.iter().flat_map(|group| made(group)).collect(),
+            by_dest: groups().flat_map(|group| group.destinations().map(move |dest| (dest.as_path(), group))).collect(),
+            by_resource: groups().flat_map(made).collect(),
         }
     }
 
-    /// Takes out of a journal what belongs to other groups, and returns it by group. A group without commands keeps no journal.
-    fn take_parts(&self, group_id: &str, journal: &mut Journal) -> BTreeMap<&'a str, Journal> {
-        let mut parts: BTreeMap<&str, Journal> = BTreeMap::new();
-        let Journal { files, made, reload_owed, .. } = journal;
-        let elsewhere = |group: Option<&&'a Group>| group.copied().filter(|group| group.id != group_id);
-        made.retain(|resource, dests| {
-            let Some(group) = elsewhere(self.by_resource.get(resource.as_str())) else { return true };
-            let part = parts.entry(&group.id).or_default();
-            let known = std::mem::take(dests).into_iter().filter_map(|dest| files.remove_entry(&dest));
-            let known: BTreeMap<PathBuf, String> = known.collect();
-            part.made.insert(resource.clone(), known.keys().cloned().collect());
-            part.files.extend(known);
-            false
-        });
-        files.retain(|dest, hash| {
-            let Some(group) = elsewhere(self.by_dest.get(dest.as_path())) else { return true };
-            if !group.is_lone() {
-                parts.entry(&group.id).or_default().files.insert(dest.clone(), std::mem::take(hash));
-            }
-            false
-        });
-        parts.values_mut().for_each(|part| part.reload_owed = *reload_owed);
-        parts
+    /// Returns the ids of the other groups whose resources a group's journal has.
+    fn of_others(&self, group_id: &str, journal: &Journal) -> BTreeSet<&'a str> {
+        let by_dest = journal.files.keys().filter_map(|dest| self.by_dest.get(dest.as_path()));
+        let by_resource = journal.made.keys().filter_map(|resource| self.by_resource.get(resource.as_str()));
+        by_dest.chain(by_resource).map(|owner| owner.id.as_str()).filter(|id| *id != group_id).collect()
     }
 }
 
-/// Adds what was handed over to a journal; what it says itself is newer.
-fn add(journal: &mut Journal, mut part: Journal) {
+/// Takes out of a journal what belongs to this group, and returns it.
+fn take_part(group: &Group, journal: &mut Journal) -> Journal {
+    let mut part = Journal::default();
+    for resource in group.resources.iter().filter(|resource| resource.for_each.is_some()) {
+        let Some(made) = journal.made.remove(&**resource.name()) else { continue };
+        let known = made.into_iter().filter_map(|dest| journal.files.remove_entry(&dest));
+        let known: BTreeMap<PathBuf, String> = known.collect();
+        part.made.insert(resource.name().to_string(), known.keys().cloned().collect());
+        part.files.extend(known);
+    }
+    for dest in group.destinations() {
+        let is_made = journal.made.values().any(|made| made.contains(dest));
+        let known = journal.files.get_key_value(dest).map(|(dest, hash)| (dest.clone(), hash.clone()));
+        // The file of a name that is gone has the same destination, perhaps: its removal is still to be decided.
+        if known.is_some() && !is_made {
+            journal.files.remove(dest);
+        }
+        part.files.extend(known);
+    }
+    part.reload_owed = journal.reload_owed && !part.files.is_empty();
+    part
+}
+
+/// Adds what is taken over to a journal. What the journal says itself is newer.
+fn add(journal: &mut Journal, part: Journal) {
+    let mut folders = Folders::default();
+    let mut is_as_written = |dest: &Path, hash: &str| match look_at(&mut folders, dest).1 {
+        ToRemove::File { hash: found } => found == hash,
+        _ => false,
+    };
+    let mut new: BTreeSet<PathBuf> = part.files.keys().cloned().collect();
     for (resource, dests) in part.made {
         match journal.made.entry(resource) {
-            Entry::Occupied(_) => dests.iter().for_each(|dest| drop(part.files.remove(dest))),
             Entry::Vacant(place) => drop(place.insert(dests)),
+            // What it no longer has is not ours any more, unless it was written after that.
+            Entry::Occupied(mut made) => {
+                for dest in dests.into_iter().filter(|dest| !made.get().contains(dest)).collect::<Vec<_>>() {
+                    match part.files.get(&dest).is_some_and(|hash| is_as_written(&dest, hash)) {
+                        true => drop(made.get_mut().insert(dest)),
+                        false => drop(new.remove(&dest)),
+                    }
+                }
+            }
         }
     }
-    for (dest, hash) in part.files {
+    for (dest, hash) in part.files.into_iter().filter(|(dest, _)| new.contains(dest)) {
         if let Entry::Vacant(place) = journal.files.entry(dest) {
             journal.unproven.insert(place.key().clone());
             place.insert(hash);

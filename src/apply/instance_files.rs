@@ -22,6 +22,20 @@ pub struct InstanceFiles {
     pub resource: Arc<Resource>,
     /// Files that stay.
     pub wanted: BTreeSet<PathBuf>,
+    /// Files that resources have: those of others stay, too.
+    pub claimed: Option<Arc<dyn ClaimedFiles>>,
+}
+
+/// The files that resources have at the moment.
+pub trait ClaimedFiles: std::fmt::Debug + Send + Sync {
+    /// Returns whether a resource has this file.
+    fn is_claimed(&self, dest: &Path) -> bool;
+}
+
+impl InstanceFiles {
+    fn stays(&self, dest: &Path) -> bool {
+        self.wanted.contains(dest) || self.claimed.as_ref().is_some_and(|claimed| claimed.is_claimed(dest))
+    }
 }
 
 /// Files that a resource loses.
@@ -88,7 +102,7 @@ pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
 
 fn gone(journal: &Journal, of_one: &InstanceFiles) -> Vec<PathBuf> {
     let made = journal.made.get(&**of_one.resource.name()).into_iter().flatten();
-    made.filter(|dest| !of_one.wanted.contains(*dest)).cloned().collect()
+    made.filter(|dest| !of_one.stays(dest)).cloned().collect()
 }
 
 /// Returns a group's journal with what the others say of the resource, if it does not know that: it will be handed over.
@@ -105,7 +119,7 @@ fn with_others(context: &Context, group_id: &str, resource: &str) -> Journal {
 }
 
 /// Looks at the name itself: what a link leads to was never ours.
-fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) {
+pub(super) fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) {
     let found = folders.entry(dest).and_then(|entry| {
         let found = match entry.is_regular_file()? {
             None => ToRemove::Absent,

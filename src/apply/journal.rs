@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use crate::world::fs::entry::FileEntry;
 use crate::world::fs::{FileError, names_in, record};
 
-use super::group::Group;
 use super::{Context, failure};
 
 /// The record of a group.
@@ -92,8 +91,6 @@ pub struct KeptJournals {
     memory: Mutex<JournalsInMemory>,
     /// Those that could not be saved, by group id.
     unsaved: Mutex<BTreeMap<String, UnsavedJournal>>,
-    /// Groups of conf.d, until the journals of earlier ones have been handed over to them.
-    regrouped: Mutex<Option<Vec<Arc<Group>>>>,
 }
 
 impl KeptJournals {
@@ -102,17 +99,6 @@ impl KeptJournals {
         if let Ok(mut unsaved) = self.unsaved.lock() {
             unsaved.insert(group_id.to_owned(), journal);
         }
-    }
-
-    /// Sets the groups of conf.d: those of an earlier reading may have had the same resources.
-    pub(super) fn set_regrouped(&self, groups: Vec<Arc<Group>>) {
-        if let Ok(mut regrouped) = self.regrouped.lock() {
-            *regrouped = Some(groups);
-        }
-    }
-
-    pub(super) fn take_regrouped(&self) -> Option<Vec<Arc<Group>>> {
-        self.regrouped.lock().ok()?.take()
     }
 
     fn take_unsaved(&self, group_id: &str) -> Option<UnsavedJournal> {
@@ -157,11 +143,29 @@ pub fn peek(context: &Context, group_id: &str) -> Option<Journal> {
 }
 
 fn saved(context: &Context, group_id: &str) -> Option<Journal> {
+    read_saved(context, group_id).ok()?
+}
+
+/// Returns a group's journal as [`peek`] does; `None` if there is none, or none that can be parsed.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read(context: &Context, group_id: &str) -> Result<Option<Journal>, FileError> {
+    match context.journals.unsaved(group_id) {
+        Some(unsaved) => Ok(Some(unsaved)),
+        None => read_saved(context, group_id),
+    }
+}
+
+fn read_saved(context: &Context, group_id: &str) -> Result<Option<Journal>, FileError> {
     let Some(folder) = &context.settings.state_folder else {
-        return context.journals.memory.lock().ok()?.get(group_id).cloned();
+        return Ok(context.journals.memory.lock().ok().and_then(|memory| memory.get(group_id).cloned()));
     };
-    let text = record::read(&path_of(folder, group_id)).ok()??;
-    serde_json::from_str(&text).ok()
+    match record::read(&path_of(folder, group_id)) {
+        Ok(text) => Ok(text.and_then(|text| serde_json::from_str(&text).ok())),
+        Err(error) if error.source.kind() == ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns the ids of all groups that have a journal.
@@ -178,10 +182,15 @@ pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     ids.filter_map(|id| peek(context, &id)).collect()
 }
 
+/// Returns whether the journal of any group has a file.
+pub fn knows_path(context: &Context, dest: &Path) -> bool {
+    // No group has this id.
+    others(context, "").iter().any(|journal| journal.has(dest))
+}
+
 /// Returns whether the journal of any group has a file with this hash. A group that is no more may have had a file that has become
 /// somebody else's since.
 pub fn knows_content(context: &Context, dest: &Path, hash: &str) -> bool {
-    // No group has this id.
     others(context, "").iter().any(|journal| journal.files.get(dest).is_some_and(|known| known == hash))
 }
 

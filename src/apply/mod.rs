@@ -73,13 +73,12 @@ pub struct Context {
     /// Settings, fixed for the life of the process.
     pub settings: Settings,
     journals: journal::KeptJournals,
+    handover: Mutex<handover::Handover>,
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
     namespace_refused: AtomicBool,
-    said: Mutex<BTreeSet<String>>,
+    warnings: Warnings,
     cleanup_errors: AtomicU64,
-    /// Warnings for the next report: what was put aside on the way.
-    pending_warnings: Mutex<Vec<String>>,
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
     refusals: Mutex<transaction::Refusals>,
@@ -87,6 +86,15 @@ pub struct Context {
     steps: Mutex<BTreeMap<String, (Stage, Instant)>>,
     /// Groups whose reload is owed although their journals say that it took.
     disproved: Mutex<BTreeSet<String>>,
+}
+
+/// What people are warned of.
+#[derive(Debug, Default)]
+struct Warnings {
+    /// What was said once.
+    said: Mutex<BTreeSet<String>>,
+    /// For the next report: what was put aside on the way.
+    pending: Mutex<Vec<String>>,
 }
 
 impl Context {
@@ -185,12 +193,14 @@ impl Context {
         &self.nginx.unread
     }
 
-    /// Sets the groups of conf.d, which was read: every file is looked at again, whether nginx reads it, and journals of earlier
-    /// groups are handed over to them.
+    /// Sets the groups of conf.d, which was read: every file is looked at again, whether nginx reads it, and a group takes over what
+    /// the journals of others say of its resources.
     pub fn set_groups(&self, groups: &[Arc<Group>]) {
         self.nginx.looked_at.forget();
         self.nginx.unread.retain(groups);
-        self.journals.set_regrouped(groups.to_vec());
+        if let Ok(mut handover) = self.handover.lock() {
+            handover.set_groups(groups);
+        }
     }
 
     /// Returns how many staged files could not be removed.
@@ -203,13 +213,13 @@ impl Context {
     }
 
     fn warn_in_next_report(&self, warnings: impl IntoIterator<Item = String>) {
-        if let Ok(mut pending) = self.pending_warnings.lock() {
+        if let Ok(mut pending) = self.warnings.pending.lock() {
             pending.extend(warnings);
         }
     }
 
     fn take_pending_warnings(&self) -> Vec<String> {
-        self.pending_warnings.lock().map(|mut pending| std::mem::take(&mut *pending)).unwrap_or_default()
+        self.warnings.pending.lock().map(|mut pending| std::mem::take(&mut *pending)).unwrap_or_default()
     }
 
     /// Returns the warning the first time, then `None`.
@@ -219,7 +229,7 @@ impl Context {
 
     /// Returns the first warning about this, then `None`; after many different ones, `None` for all others.
     fn once_for(&self, about: String, warning: String) -> Option<String> {
-        let mut said = self.said.lock().ok()?;
+        let mut said = self.warnings.said.lock().ok()?;
         (said.len() < MAX_SAID && said.insert(about)).then_some(warning)
     }
 }

@@ -123,9 +123,11 @@ pub(super) fn refuse_foreign(
     let resource = &rendered.resource;
     let must_be_ours = resource.id.item.is_some() && !resource.target.adopt_existing;
     let other = on_disk.filter(|found| found.bytes != *rendered.bytes && must_be_ours);
-    let is_ours = |found: &OnDisk| {
-        journal.is_some_and(|journal| journal.has(&resource.dest))
-            || journal::knows_content(context, &resource.dest, &plan::hash(&found.bytes))
+    let is_ours = |found: &OnDisk| match journal {
+        None => journal::knows_path(context, &resource.dest),
+        Some(journal) => {
+            journal.has(&resource.dest) || journal::knows_content(context, &resource.dest, &plan::hash(&found.bytes))
+        }
     };
     if other.is_none_or(is_ours) {
         return Ok(());

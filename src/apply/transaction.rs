@@ -269,10 +269,10 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
 /// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
-    handover::run(context);
     journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Commit, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
+    handover::take_over(context, group, &mut journal).map_err(|error| failure::of_file(Stage::Record, &error))?;
     Ok((held, journal))
 }
 

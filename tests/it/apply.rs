@@ -356,7 +356,7 @@ pub(crate) fn names_request_with(place: &Place, names: &[&str], text: &str, chec
     Request {
         group: Arc::new(group::form(&[Arc::clone(&parent)]).remove(0)),
         rendered: rendered.collect(),
-        instance_files: vec![InstanceFiles { resource: parent, wanted }],
+        instance_files: vec![InstanceFiles { resource: parent, wanted, claimed: None }],
         dropped: Vec::new(),
         revision: Revision(7),
         change_waits: Arc::default(),

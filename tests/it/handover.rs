@@ -4,7 +4,7 @@ use std::fs;
 use std::slice;
 
 use upstreamd::apply::transaction::{self, Request};
-use upstreamd::apply::{Context, Settings};
+use upstreamd::apply::{Context, Settings, preview};
 use upstreamd::model::report::{Outcome, Report};
 use upstreamd::model::resource::{OnReloadFailure, Resource};
 
@@ -88,17 +88,28 @@ fn an_owed_reload_goes_over_to_the_corrected_command() {
 }
 
 #[test]
-fn a_group_without_commands_leaves_no_record_behind() {
+fn a_drifted_file_is_ours_for_a_preview_and_after_an_edit() {
     let place = Place::new();
     let context = place.context();
-    let request = request(&[place.resource("a", None, Some(&place.note("reload")))], &["x"]);
-    assert_eq!(run(&context, &request).outcome, Outcome::Applied);
-    let other = place.resource("b", None, Some("true"));
-    let lone = place.resource("a", None, None);
-    let groups = upstreamd::apply::group::form(&[other.clone(), lone].map(Into::into)).into_iter().map(Into::into);
-    context.set_groups(&groups.collect::<Vec<_>>());
-    block_on(transaction::run(&context, crate::apply::request(&[other], &["y"])));
-    // What was written without a reload may not be what nginx has read.
-    assert_eq!(run(&context, &request).outcome, Outcome::Applied);
-    assert_eq!(place.log(), ["reload", "reload"]);
+    assert_eq!(run(&context, &edition(&place, "first", &["shop"])).outcome, Outcome::Applied);
+    fs::write(place.path("out/shop.conf"), "by hand").unwrap();
+    let edited = edition(&place, "edited", &["shop"]);
+    assert!(preview::preview(&context, &edited.rendered[0]).unwrap().differs);
+    assert_eq!(run(&context, &edited).outcome, Outcome::Applied);
+    assert_eq!(place.read("shop.conf").as_deref(), Some("x"));
+}
+
+#[test]
+fn a_journal_that_its_group_has_written_since_is_taken_over_as_it_is() {
+    let place = Place::new();
+    let context = place.context();
+    let [first, edited] = ["first", "edited"].map(|words| edition(&place, words, &["shop"]));
+    assert_eq!(run(&context, &first).outcome, Outcome::Applied);
+    context.set_groups(slice::from_ref(&edited.group));
+    // A different group comes first, and then the end of a transaction that ran while conf.d was read.
+    let other = request(&[place.resource("b", None, Some("true"))], &["y"]);
+    block_on(transaction::run(&context, other));
+    block_on(transaction::run(&context, edition(&place, "first", &["shop", "late"])));
+    block_on(transaction::run(&context, edited.clone()));
+    assert_eq!((place.read("shop.conf").as_deref(), place.read("late.conf")), (Some("x"), None));
 }

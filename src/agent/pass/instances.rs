@@ -1,12 +1,12 @@
 //! The instances of a resource with `for_each`: one for each name that a tree has. Never lets two resources have one file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::claims::Claims;
 use crate::agent::state::{FileState, Instance};
-use crate::apply::instance_files::InstanceFiles;
+use crate::apply::instance_files::{ClaimedFiles, InstanceFiles};
 use crate::model::for_each::{self, ForEach};
 use crate::model::guard::{Guard, OnEmpty, RenderCount};
 use crate::model::report::{Stage, StepFailure};
@@ -66,13 +66,13 @@ pub(super) struct Expansion {
 pub(super) fn expand(
     resource: &Arc<Resource>,
     names: FoundNames,
-    claims: &Claims,
+    claims: &Arc<Claims>,
     instances: &mut BTreeMap<Arc<str>, Instance>,
 ) -> Expansion {
     let mut before = std::mem::take(instances);
     let ids: Vec<InstanceId> = names.files.iter().map(|(id, _)| id.clone()).collect();
-    let (outcomes, claimed) = claims.exchange(resource.name(), names.files.into_iter());
-    let mut refused = Vec::new();
+    let outcomes = claims.exchange(resource.name(), names.files.into_iter());
+    let (mut refused, mut wanted) = (Vec::new(), BTreeSet::new());
     for (id, outcome) in ids.into_iter().zip(outcomes) {
         let dest = match outcome {
             Ok(dest) => dest,
@@ -81,6 +81,7 @@ pub(super) fn expand(
                 continue;
             }
         };
+        wanted.insert(dest.clone());
         let Some(name) = id.item else { continue };
         let instance = match before.remove_entry(&*name) {
             Some((name, known)) if known.resource.dest == dest => (name, known),
@@ -91,8 +92,8 @@ pub(super) fn expand(
         };
         instances.insert(instance.0, instance.1);
     }
-    // Files of other resources are not ours to remove.
-    let files = InstanceFiles { resource: Arc::clone(resource), wanted: claimed };
+    let claimed: Arc<dyn ClaimedFiles> = Arc::<Claims>::clone(claims);
+    let files = InstanceFiles { resource: Arc::clone(resource), wanted, claimed: Some(claimed) };
     Expansion { refused, gone: before.into_values().collect(), files }
 }
 

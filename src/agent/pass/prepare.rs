@@ -75,7 +75,7 @@ pub struct Findings {
 /// A group's pass while it renders.
 pub(super) struct Preparation<'a> {
     pub(super) terms: &'a Terms,
-    pub(super) claims: &'a Claims,
+    pub(super) claims: &'a Arc<Claims>,
     pub(super) group: &'a Group,
     pub(super) work: Work,
     pub(super) findings: Findings,

@@ -6,11 +6,8 @@ use std::fs;
 use super::code;
 
 /// Type names that stand in more than one file, each with the reason.
-const NAMES_THAT_STAND_TWICE: &[(&str, &str)] = &[
-    ("Arguments", "each demo program has its own"),
-    ("Endpoint", "of an etcd member, and of an upstream"),
-    ("Settings", "of the module, qualified by use"),
-];
+const NAMES_THAT_STAND_TWICE: &[(&str, &str)] =
+    &[("Arguments", "each demo program has its own"), ("Settings", "of the module, qualified by use")];
 
 /// The type that this line declares, if it stands at the outermost level.
 fn declared_type(line: &str) -> Option<&str> {

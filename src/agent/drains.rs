@@ -88,6 +88,8 @@ pub struct Sought {
 pub struct DrainEnd {
     /// Number of its reload, if it was one.
     pub reload: Option<u64>,
+    /// Addresses of the backends.
+    pub addresses: BTreeSet<SocketAddr>,
     /// The change.
     pub drained: Drained,
 }
@@ -149,8 +151,12 @@ impl Drains {
 
     /// Returns whether the changes of a resource that nginx has to take are over, up to this number.
     pub fn are_over(&self, resource: &str, number: u64) -> bool {
-        let is_its = |drain: &Drain| drain.removal.users == Users::AllWorkers && *drain.removal.resource == *resource;
-        !self.open.range(..=number).any(|(_, drain)| is_its(drain))
+        !self.open.range(..=number).any(|(_, drain)| drain.is_taken_for(resource))
+    }
+
+    /// Returns the number of the last change of a resource that nginx has to take and that is not over.
+    pub fn last_open(&self, resource: &str) -> Option<u64> {
+        self.open.iter().rfind(|(_, drain)| drain.is_taken_for(resource)).map(|(number, _)| *number)
     }
 
     /// Returns what to look for, if it is time for that.
@@ -210,6 +216,13 @@ impl Drains {
     }
 }
 
+impl Drain {
+    /// Returns whether this is a change of a resource that nginx has to take.
+    fn is_taken_for(&self, resource: &str) -> bool {
+        self.removal.users == Users::AllWorkers && *self.removal.resource == *resource
+    }
+}
+
 impl BackendRemoval {
     fn is_used_by(&self, connection: &BackendConnection, in_service: &BTreeSet<SocketAddr>) -> bool {
         let may_be_owner = |workers: &BTreeSet<Process>| connection.owner.is_none_or(|owner| workers.contains(&owner));
@@ -226,7 +239,8 @@ impl BackendRemoval {
             Users::AllWorkers => None,
         };
         let (resources, revision) = (vec![Arc::clone(&self.resource)], self.revision);
-        DrainEnd { reload, drained: Drained { resources, revision, after: now.duration_since(self.since) } }
+        let drained = Drained { resources, revision, after: now.duration_since(self.since) };
+        DrainEnd { reload, addresses: self.addresses.clone(), drained }
     }
 }
 
@@ -330,7 +344,7 @@ mod tests {
         assert_eq!((drains.sought(at(99)), drains.wake_at()), (None, Some(at(100))), "soon, to confirm it");
         let ended = drains.take(Some(&to_b), &BTreeSet::new(), Duration::from_millis(1), at(100), |_| true);
         let drained = Drained { resources: vec!["web".into()], revision: Revision(7), after: at(100) - start };
-        assert_eq!(ended, [DrainEnd { reload: Some(1), drained }]);
+        assert_eq!(ended, [DrainEnd { reload: Some(1), addresses: [A.parse().unwrap()].into(), drained }]);
         assert_eq!((drains.wake_at(), drains.sought(at(350)).unwrap().workers), (Some(at(350)), BTreeSet::new()));
         drains.take(Some(&to_b), &BTreeSet::new(), Duration::from_millis(50), at(350), |_| true);
         assert_eq!(drains.wake_at(), Some(at(1350)), "the look took long");

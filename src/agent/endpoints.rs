@@ -275,6 +275,18 @@ impl Endpoints {
         }
     }
 
+    /// Returns the addresses that the answers for a resource have lost and that have not drained.
+    pub fn lost(&self, resource: &str) -> BTreeSet<SocketAddr> {
+        self.service().map(|service| service.lost(resource)).unwrap_or_default()
+    }
+
+    /// Records that nginx has no connection to these addresses that the answers for a resource have lost.
+    pub fn drained(&self, resource: &str, addresses: &BTreeSet<SocketAddr>) {
+        if let Some(service) = self.service() {
+            service.drained(resource, addresses);
+        }
+    }
+
     /// Returns the resources that have a name whose present set nginx has not taken.
     pub fn untaken(&self, now: Instant) -> BTreeSet<Arc<str>> {
         self.service().map(|service| service.untaken(now)).unwrap_or_default()

@@ -21,6 +21,7 @@ use crate::world::{clock, nginx_process};
 
 use super::desk::Desk;
 use super::drains::{BackendRemoval, Drains, Sought, Users};
+use super::endpoints::Endpoints;
 use super::error_logs::ErrorLogs;
 use super::governor;
 use super::masters::{MasterNews, Masters};
@@ -69,17 +70,22 @@ impl OldWorkers {
     }
 
     fn removal(&mut self, resource: Arc<str>, removal: ResourceRemoval, report: &Report, now: Instant) -> RemovalKind {
-        let addresses = match removal.removed {
-            Removed::Unknown => return RemovalKind::Anything,
-            Removed::Backends(addresses) if addresses.is_empty() => return RemovalKind::Nothing,
-            Removed::Backends(_) if self.drains.is_full() && !removal.is_asked_for => return RemovalKind::Anything,
-            Removed::Backends(addresses) => addresses,
-        };
         let revision = report.revision;
+        let (addresses, is_known) = match removal.removed {
+            Removed::Unknown if removal.is_asked_for => (removal.lost, false),
+            Removed::Unknown => return RemovalKind::Anything,
+            Removed::Backends(addresses) => (addresses, true),
+        };
+        if addresses.is_empty() {
+            return if is_known { RemovalKind::Nothing } else { RemovalKind::Anything };
+        }
         if removal.is_asked_for {
             let users = Users::AllWorkers;
-            let removal = BackendRemoval { resource, revision, addresses, users, since: now };
-            return RemovalKind::Endpoints(self.drains.add(removal, now));
+            let number = self.drains.add(BackendRemoval { resource, revision, addresses, users, since: now }, now);
+            return if is_known { RemovalKind::Endpoints(number) } else { RemovalKind::EndpointsAndMore(number) };
+        }
+        if self.drains.is_full() {
+            return RemovalKind::Anything;
         }
         // An old worker that has not begun to leave may use them at any time.
         let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
@@ -102,7 +108,13 @@ impl OldWorkers {
 
     /// Reports which changes have drained, and spreads further reloads while old workers pile up. Returns whether it was time to look at
     /// the masters too.
-    pub(super) fn look(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) -> bool {
+    pub(super) fn look(
+        &mut self,
+        desk: &mut Desk,
+        (context, endpoints): (&Context, &Endpoints),
+        board: &Shared,
+        now: Instant,
+    ) -> bool {
         for drained in self.reloads.look(now, nginx_process::is_alive) {
             // Workers that were leaving before any reload of ours belong to no known change.
             if !drained.resources.is_empty() {
@@ -121,7 +133,7 @@ impl OldWorkers {
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);
         }
-        self.look_at_connections(desk, board, now);
+        self.look_at_connections(desk, endpoints, board, now);
         if let Some(receipts) = &mut desk.receipts {
             receipts.look(&self.reloads, &self.drains);
         }
@@ -144,7 +156,7 @@ impl OldWorkers {
     }
 
     /// Reports the changes whose removed backends have no connection any more.
-    fn look_at_connections(&mut self, desk: &Desk, board: &Shared, now: Instant) {
+    fn look_at_connections(&mut self, desk: &Desk, endpoints: &Endpoints, board: &Shared, now: Instant) {
         let Some(sought) = self.drains.sought(now) else { return };
         let before = clock::thread_time();
         let in_service = if sought.all_workers { desk.in_service(&sought.addresses) } else { BTreeSet::new() };
@@ -152,8 +164,11 @@ impl OldWorkers {
         let cost = clock::thread_time().saturating_sub(before);
         for ended in self.drains.take(found.as_deref(), &in_service, cost, now, nginx_process::is_alive) {
             let drained = &ended.drained;
-            if let Some(reload) = ended.reload {
-                drained.resources.iter().for_each(|resource| self.reloads.drained_early(reload, resource));
+            for resource in &drained.resources {
+                match ended.reload {
+                    Some(reload) => self.reloads.drained_early(reload, resource),
+                    None => endpoints.drained(resource, &ended.addresses),
+                }
             }
             events::drained_early(&drained.resources, drained.revision, drained.after);
             board.with(|board| board.record_drain(drained.after));

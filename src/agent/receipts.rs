@@ -101,6 +101,8 @@ pub enum RemovalKind {
     /// Endpoints that nginx asks for: only the end of this change of the resource, and of those before it, shows it, because workers
     /// that stay may have used them too.
     Endpoints(u64),
+    /// Such endpoints, and anything: the end of the old workers has to show it too.
+    EndpointsAndMore(u64),
 }
 
 impl RemovalKind {
@@ -199,7 +201,12 @@ impl Receipts {
             track.held = held(resource.name());
             self.news.insert(Arc::clone(resource.name()));
             if report.is_applied(resource.name()) {
-                let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
+                let removal = match track.applied {
+                    // The first change is everything that happened before.
+                    None => drains.last_open(resource.name()).map(RemovalKind::EndpointsAndMore),
+                    Some(_) => removals.get(resource.name()).copied(),
+                };
+                let removal = removal.unwrap_or(RemovalKind::Anything);
                 track.add_untaken(revision, removal, report);
             }
         }
@@ -301,13 +308,12 @@ impl Track {
 
     /// Records a change that a pass has made, together with any that nginx has not taken yet.
     fn add_untaken(&mut self, revision: Revision, removal: RemovalKind, report: &Report) {
-        // The first change is everything that happened before.
-        let removal = if self.applied.is_none() { RemovalKind::Anything } else { removal };
         let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
-        let leaves_workers = match removal {
-            RemovalKind::Anything | RemovalKind::Backends(_) => true,
-            RemovalKind::Nothing => report.verified.is_some(),
-            RemovalKind::Endpoints(_) => false,
+        let (removal, leaves_workers) = match removal {
+            RemovalKind::Anything | RemovalKind::Backends(_) => (removal, true),
+            RemovalKind::Nothing => (removal, report.verified.is_some()),
+            RemovalKind::Endpoints(_) => (removal, false),
+            RemovalKind::EndpointsAndMore(number) => (RemovalKind::Endpoints(number), true),
         };
         let lag = std::mem::take(&mut self.picked_up);
         let mut change = UntakenChange { revision, lag, removal, has_converged, leaves_workers };
@@ -346,7 +352,7 @@ impl Track {
             RemovalKind::Anything => without_workers(change),
             RemovalKind::Nothing => true,
             RemovalKind::Backends(number) => without_workers(change) || drains.is_over(number),
-            RemovalKind::Endpoints(number) => {
+            RemovalKind::Endpoints(number) | RemovalKind::EndpointsAndMore(number) => {
                 drains.are_over(resource, number) && (change.reload.is_none() || without_workers(change))
             }
         };

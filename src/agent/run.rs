@@ -192,7 +192,8 @@ impl Agent {
     }
 
     fn look_at_old_workers(&mut self, now: Instant) {
-        let has_looked = self.old_workers.look(&mut self.desk, &self.outlook.terms.context, &self.outlook.board, now);
+        let Outlook { terms, board, .. } = &self.outlook;
+        let has_looked = self.old_workers.look(&mut self.desk, (&terms.context, &terms.endpoints), board, now);
         if let Some(service) = self.outlook.terms.endpoints.service().filter(|_| has_looked) {
             let groups = &self.desk.catalog().groups;
             service.look_at_nginx(&self.old_workers.nginx_places(&self.outlook.terms.context, groups));

@@ -23,6 +23,9 @@ const STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// Time without a question after which nginx is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
+/// Most addresses of a name that are remembered until they have drained; then the oldest are forgotten.
+const MOST_LOST: usize = 1024;
+
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameUse {
@@ -70,14 +73,23 @@ struct NameRecord {
     has_lines: bool,
     /// When nginx has to be reloaded without them; `None` once it was said.
     clean_at: Option<Instant>,
-    /// When the set has lost an endpoint that those lines may name.
-    lost_at: Option<Instant>,
+    /// The endpoints that the set has lost.
+    lost: LostEndpoints,
     /// The worker of an earlier run of ours that had not read them.
     known_clean: Option<SocketAddr>,
     /// Since when nobody asks.
     silent_since: Option<Instant>,
     /// Whether nginx has been reloaded because of that.
     was_reloaded: bool,
+}
+
+/// Endpoints that a set has lost.
+#[derive(Debug, Default)]
+struct LostEndpoints {
+    /// Time of the last loss, as long as lines that nginx has read may name one.
+    at: Option<Instant>,
+    /// Those that have not drained, the latest last.
+    undrained: Vec<SocketAddr>,
 }
 
 /// All names.
@@ -99,7 +111,7 @@ impl Ledger {
                 worker: None,
                 has_lines: false,
                 clean_at: None,
-                lost_at: None,
+                lost: LostEndpoints::default(),
                 known_clean: None,
                 silent_since: Some(now),
                 was_reloaded: false,
@@ -166,12 +178,42 @@ impl Ledger {
         }
     }
 
-    /// Records that the set of a name has lost an endpoint. It may still be in lines that nginx has read from disk.
-    pub fn lost_endpoint(&mut self, name: &EndpointName, now: Instant) {
-        if let Some(entry) = self.names.get_mut(name) {
-            entry.lost_at = Some(now);
+    /// Records that the set of a name has lost endpoints. They may still be in lines that nginx has read from disk, and in use.
+    pub fn lose(&mut self, name: &EndpointName, addresses: &[SocketAddr], now: Instant) {
+        if let Some(entry) = self.names.get_mut(name).filter(|_| !addresses.is_empty()) {
+            entry.lost.at = Some(now);
             entry.clean_at = entry.clean_at.map(|at| at.min(now));
+            entry.lost.add(addresses);
         }
+    }
+
+    /// Records the endpoints that the set of a name had lost in an earlier run, and that had not drained.
+    pub fn remember_lost(&mut self, name: &EndpointName, addresses: &[SocketAddr]) {
+        if let Some(entry) = self.names.get_mut(name) {
+            entry.lost.add(addresses);
+        }
+    }
+
+    /// Returns the endpoints that the set of a name has lost and that have not drained.
+    pub fn lost(&self, name: &EndpointName) -> &[SocketAddr] {
+        self.names.get(name).map(|entry| &*entry.lost.undrained).unwrap_or_default()
+    }
+
+    /// Returns the same of all names of a resource.
+    pub fn lost_by(&self, resource: &str) -> BTreeSet<SocketAddr> {
+        let of_resource = self.names.values().filter(|entry| *entry.place.resource == *resource);
+        of_resource.flat_map(|entry| &entry.lost.undrained).copied().collect()
+    }
+
+    /// Records that these endpoints of a resource have drained. Returns whether one was not known to have.
+    pub fn drained(&mut self, resource: &str, addresses: &BTreeSet<SocketAddr>) -> bool {
+        let mut is_new = false;
+        for entry in self.names.values_mut().filter(|entry| *entry.place.resource == *resource) {
+            let before = entry.lost.undrained.len();
+            entry.lost.undrained.retain(|address| !addresses.contains(address));
+            is_new |= entry.lost.undrained.len() < before;
+        }
+        is_new
     }
 
     /// Returns whether nginx has read a line of this name whose backend has been removed since.
@@ -211,7 +253,7 @@ impl Ledger {
         entry.has_lines = !is_known_clean && !entry.clean.iter().any(|during| during.contains(&worker.since));
         // The first that we know of may have read the lines long before it could ask us.
         if known.is_some() {
-            entry.lost_at.take_if(|at| *at < worker.since);
+            entry.lost.at.take_if(|at| *at < worker.since);
         }
         let at = if entry.is_stale() { now } else { worker.since + CLEAN_AFTER };
         entry.clean_at = entry.has_lines.then_some(at);
@@ -299,9 +341,17 @@ impl Ledger {
     }
 }
 
+impl LostEndpoints {
+    fn add(&mut self, addresses: &[SocketAddr]) {
+        self.undrained.retain(|known| !addresses.contains(known));
+        self.undrained.extend(addresses);
+        self.undrained.drain(..self.undrained.len().saturating_sub(MOST_LOST));
+    }
+}
+
 impl NameRecord {
     fn is_stale(&self) -> bool {
-        self.has_lines && self.lost_at.is_some()
+        self.has_lines && self.lost.at.is_some()
     }
 
     fn clean_at(&self) -> Option<Instant> {

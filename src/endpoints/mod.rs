@@ -12,3 +12,4 @@ pub mod service;
 pub mod skydns;
 mod targets;
 mod until_live;
+mod written;

@@ -26,6 +26,8 @@ pub(super) struct SavedSet {
     pub(super) knows_backups: bool,
     /// The worker that has not read the lines on disk.
     pub(super) clean_worker: Option<SocketAddr>,
+    /// Addresses that it has lost and that have not drained.
+    pub(super) lost: Vec<SocketAddr>,
 }
 
 /// The record of all sets.
@@ -43,6 +45,8 @@ struct SetRecord {
     knows_backups: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clean_worker: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<SocketAddr>,
     /// Address, weight, and whether it is a backup.
     peers: Vec<(SocketAddr, u16, bool)>,
 }
@@ -55,6 +59,7 @@ impl From<SavedSet> for SetRecord {
             dest: saved.place.dest,
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
+            lost: saved.lost,
             peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
         }
     }
@@ -69,6 +74,7 @@ impl From<SetRecord> for SavedSet {
             place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
             knows_backups: record.knows_backups,
             clean_worker: record.clean_worker,
+            lost: record.lost,
         }
     }
 }
@@ -167,9 +173,10 @@ mod tests {
             place: NamedIn { resource: "web.toml".into(), dest: "/etc/nginx/conf.d/web.conf".into() },
             knows_backups: true,
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
+            lost: vec!["10.0.0.2:80".parse().unwrap()],
         };
         assert_eq!(load(folder.path()), []);
-        let other = SavedSet { clean_worker: None, ..saved.clone() };
+        let other = SavedSet { clean_worker: None, lost: Vec::new(), ..saved.clone() };
         let mut text = RecordText::new();
         text.add(saved.clone());
         text.add(other.clone());

@@ -2,7 +2,6 @@
 //! answer within the same millisecond. Never renders, and never reloads nginx.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::model::backoff::Backoff;
 use crate::model::endpoints::{EndpointName, EndpointSet};
 use crate::model::nginx::NginxPlace;
 use crate::world::clock;
@@ -23,6 +21,7 @@ use super::ledger::{Ledger, NameUse, NamedIn};
 use super::message;
 use super::saved::{self, RecordText, SavedSet};
 use super::until_live::until_live;
+use super::written::{WrittenFiles, hash};
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -51,16 +50,6 @@ struct Inner {
     /// When to try again to write them, if that has failed.
     save_at: Option<Instant>,
     next_look: Option<Instant>,
-}
-
-/// Hashes of what was written last; `None` if it is not known what is there.
-#[derive(Default)]
-struct WrittenFiles {
-    sets: Option<u64>,
-    lines: BTreeMap<PathBuf, Option<u64>>,
-    /// Files that could not be written, each reported once.
-    failed: BTreeSet<PathBuf>,
-    backoff: Backoff,
 }
 
 /// A set of one file, with what its upstream can do.
@@ -97,6 +86,7 @@ impl EndpointService {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
             ledger.record(&saved.place, &uses, now);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
+            ledger.remember_lost(&saved.set.name, &saved.lost);
             answerer.publish(vec![saved.set], now);
         }
         ledger.all_live();
@@ -187,6 +177,20 @@ impl EndpointService {
         let mut inner = self.inner();
         inner.awaited.retain(|_, (owner, _)| has(owner));
         inner.ledger.keep_resources(has, clock::now());
+    }
+
+    /// Returns the addresses that the sets of a resource have lost, in an earlier run too, and that have not drained.
+    pub fn lost(&self, resource: &str) -> BTreeSet<SocketAddr> {
+        self.inner().ledger.lost_by(resource)
+    }
+
+    /// Records that nginx has no connection to these addresses that the sets of a resource have lost.
+    pub fn drained(&self, resource: &str, addresses: &BTreeSet<SocketAddr>) {
+        let mut inner = self.inner();
+        if inner.ledger.drained(resource, addresses) {
+            inner.is_unsaved = true;
+            self.changed.notify_one();
+        }
     }
 
     /// Waits until something may have changed: progress of nginx, or what is due.
@@ -299,7 +303,8 @@ impl EndpointService {
                 }
                 let set = EndpointSet { name: name.clone(), endpoints: endpoints.to_vec() };
                 let clean_worker = inner.ledger.clean_worker(name);
-                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker });
+                let lost = inner.ledger.lost(name).to_vec();
+                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker, lost });
             }
         }
         let is_done = written.write(self.state_folder.as_deref(), &record.finish(), changed, &wanted);
@@ -318,70 +323,13 @@ impl Inner {
         for set in &sets {
             let own: BTreeSet<SocketAddr> = set.addresses().collect();
             let before = self.answerer.endpoints(&set.name).unwrap_or_default();
-            if before.iter().any(|endpoint| !own.contains(&endpoint.address)) {
-                self.ledger.lost_endpoint(&set.name, now);
-            }
+            let before = before.iter().map(|endpoint| endpoint.address);
+            let lost: Vec<SocketAddr> = before.filter(|address| !own.contains(address)).collect();
+            self.ledger.lose(&set.name, &lost, now);
         }
         self.is_unsaved = true;
         self.answerer.publish(sets, now)
     }
-}
-
-impl WrittenFiles {
-    /// Writes what has changed. Returns whether all of it is on disk.
-    fn write(
-        &mut self,
-        state_folder: Option<&Path>,
-        record: &str,
-        changed: Vec<(PathBuf, String)>,
-        wanted: &BTreeSet<PathBuf>,
-    ) -> bool {
-        let mut is_done = true;
-        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
-            let is_written = self.report(folder, saved::write_sets(folder, record));
-            self.sets = is_written.then(|| hash(record));
-            is_done &= is_written;
-        }
-        let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
-        for path in gone {
-            if self.report(&path, saved::remove_lines(&path)) {
-                self.lines.remove(&path);
-            } else {
-                is_done = false;
-            }
-        }
-        for (path, text) in changed {
-            if self.report(&path, saved::write_lines(&path, &text)) {
-                self.lines.insert(path, Some(hash(&text)));
-            } else {
-                // Whatever is there now may have to be removed.
-                self.lines.insert(path, None);
-                is_done = false;
-            }
-        }
-        is_done
-    }
-
-    /// Reports a failure, once for each path. Returns whether there was none.
-    fn report(&mut self, path: &Path, written: Result<(), String>) -> bool {
-        let is_done = written.is_ok();
-        match written {
-            Ok(()) => {
-                self.failed.remove(path);
-            }
-            Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
-                "{problem}; if nginx starts while upstreamd is not running, it has no peers (hint: docs/endpoints.md)"
-            ),
-            Err(_) => {}
-        }
-        is_done
-    }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 impl PublishedSet {

@@ -19,6 +19,8 @@ pub struct ResourceRemoval {
     pub removed: Removed,
     /// Whether nginx asks for the endpoints of its files: then workers that stay may have used the backends too.
     pub is_asked_for: bool,
+    /// Addresses that left the answers to nginx, in an earlier run too, and have not drained.
+    pub lost: BTreeSet<SocketAddr>,
 }
 
 impl Default for Removed {

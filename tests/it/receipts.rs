@@ -284,6 +284,50 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
 }
 
 #[test]
+fn what_nginx_still_uses_is_known_after_a_restart_of_the_agent() {
+    let etcd = Etcd::start();
+    etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::asking(&etcd);
+    let port = free_port();
+    let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
+    let start = || balancer.sandbox.start(&["--watch", "--receipts", "--agent-id", "a", "--endpoints-listen", &listen]);
+    let mut agent = start();
+    balancer.sandbox.wait_log("reloading nginx once more");
+    balancer.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
+    let to_a = connection_to(balancer.port, b'a');
+    let workers = balancer.nginx.worker_pids();
+    // Otherwise the next agent reloads an nginx that may have read of the backend on disk.
+    let wait_saved = || {
+        let record = || std::fs::read_to_string(balancer.sandbox.path("state/endpoints.json")).unwrap();
+        wait_until("the record of the worker", DEADLINE, || record().contains("clean_worker"));
+    };
+    wait_saved();
+    agent.kill();
+    etcd.delete("/echo/a");
+    // It finds the removal at its start; then it knows of it from its first run only.
+    for round in 1..3 {
+        etcd.delete("/upstreamd/agents/a");
+        agent = start();
+        // The last receipt is a second younger than the first, in which connections were looked at several times.
+        for key in ["/echo/c", "/echo/d"] {
+            etcd.put(key, &format!("127.0.0.1:{}", if key == "/echo/c" { round } else { round + 2 }));
+            let added = stored(&etcd, key).map(|stored| stored.mod_revision);
+            let receipt = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied >= added);
+            assert_eq!(receipt.resources[0].drained, None, "{receipt:?}");
+        }
+        wait_saved();
+        agent.kill();
+    }
+    etcd.delete("/upstreamd/agents/a");
+    let _agent = start();
+    drop(to_a);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
+    assert_eq!(balancer.nginx.worker_pids(), workers, "no reload");
+}
+
+#[test]
 fn a_udp_session_counts_until_nginx_ends_it() {
     let etcd = Etcd::start();
     let backend = saying(b'a');

@@ -215,6 +215,30 @@ fn a_change_that_nginx_asks_for_drains_once_it_is_taken_and_unused() {
 }
 
 #[test]
+fn the_first_change_waits_for_endpoints_that_are_in_use() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    let now = walk.now;
+    walk.pass_that_removes(10, unchanged(), endpoints(now));
+    walk.drains.taken(|_| true, walk.now);
+    walk.receipts.look(&walk.reloads, &walk.drains);
+    walk.check(10, [Some(10), Some(10), None], (0, Some(0)));
+    // An edit of conf.d begins it again.
+    let edited = group("web", &format!("{NGINX}\nprefix = \"/other\""));
+    walk.receipts.set_groups(std::slice::from_ref(&edited));
+    walk.groups = vec![edited];
+    walk.pass_that_removes(12, unchanged(), |_| RemovalKind::Nothing);
+    walk.check(12, [Some(12), Some(12), None], (0, Some(0)));
+    // So does a reload: its old workers count too.
+    walk.receipts.touched(&"web.toml".into(), Revision(14), now);
+    let and_more = |drains: &mut Drains| RemovalKind::EndpointsAndMore(drains.last_open("web.toml").unwrap());
+    walk.pass_that_removes(14, reloaded(now, &[7], true), and_more);
+    walk.end_of_connections();
+    walk.check(14, [Some(14), Some(14), Some(12)], (1, Some(0)));
+    walk.end_of_workers(&[7]);
+    walk.check(14, [Some(14); 3], (1, Some(1)));
+}
+
+#[test]
 fn changes_that_are_taken_together_drain_with_the_last_of_them() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());

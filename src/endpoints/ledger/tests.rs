@@ -92,7 +92,7 @@ fn a_reload_before_nginx_has_the_set_leaves_the_lines() {
 fn a_removed_backend_in_the_lines_that_nginx_has_read_is_urgent() {
     let mut walk = Walk::new();
     walk.asks(1);
-    walk.ledger.lost_endpoint(&name(), walk.now);
+    walk.ledger.lose(&name(), &[address(9)], walk.now);
     assert!(walk.ledger.is_stale(&name()) && walk.must_clean() && !walk.must_clean());
     walk.pass(5);
     assert!(!walk.must_clean(), "it is owed once, and tried again as other reloads are");
@@ -104,7 +104,7 @@ fn a_removed_backend_in_the_lines_that_nginx_has_read_is_urgent() {
 #[test]
 fn what_was_removed_before_nginx_could_ask_us_is_urgent_too() {
     let mut walk = Walk::new();
-    walk.ledger.lost_endpoint(&name(), walk.now);
+    walk.ledger.lose(&name(), &[address(9)], walk.now);
     assert!(!walk.ledger.is_stale(&name()), "no worker has read anything");
     walk.pass(1);
     walk.asks(1);
@@ -112,6 +112,23 @@ fn what_was_removed_before_nginx_could_ask_us_is_urgent_too() {
     walk.pass(1);
     walk.asks(2);
     assert!(!walk.ledger.is_stale(&name()), "it has read the lines after that");
+}
+
+#[test]
+fn lost_endpoints_are_remembered_until_they_have_drained() {
+    let mut walk = Walk::new();
+    walk.ledger.lose(&name(), &[], walk.now);
+    walk.ledger.lose(&name(), &[address(1), address(2)], walk.now);
+    walk.ledger.remember_lost(&name(), &[address(3), address(1)]);
+    assert_eq!(walk.ledger.lost(&name()), [address(2), address(3), address(1)]);
+    let resource = walk.ledger.names().next().unwrap().1.resource.clone();
+    assert!(!walk.ledger.drained("other.toml", &[address(1)].into()));
+    assert!(walk.ledger.drained(&resource, &[address(1), address(3)].into()));
+    assert!(!walk.ledger.drained(&resource, &[address(1), address(3)].into()));
+    assert_eq!(walk.ledger.lost_by(&resource), [address(2)].into());
+    let many: Vec<SocketAddr> = (0..2000).map(|port| ([10, 0, 0, 1], port).into()).collect();
+    walk.ledger.lose(&name(), &many, walk.now);
+    assert_eq!(walk.ledger.lost(&name()), &many[2000 - MOST_LOST..]);
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! The files of the sets on disk, as far as they are known: what was written last, what has to be written or removed, and which write
+//! has failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use crate::model::backoff::Backoff;
+
+use super::saved;
+
+/// Hashes of what was written last; `None` if it is not known what is there.
+#[derive(Debug, Default)]
+pub(super) struct WrittenFiles {
+    sets: Option<u64>,
+    pub(super) lines: BTreeMap<PathBuf, Option<u64>>,
+    /// Files that could not be written, each reported once.
+    failed: BTreeSet<PathBuf>,
+    pub(super) backoff: Backoff,
+}
+
+impl WrittenFiles {
+    /// Writes what has changed. Returns whether all of it is on disk.
+    pub(super) fn write(
+        &mut self,
+        state_folder: Option<&Path>,
+        record: &str,
+        changed: Vec<(PathBuf, String)>,
+        wanted: &BTreeSet<PathBuf>,
+    ) -> bool {
+        let mut is_done = true;
+        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
+            let is_written = self.report(folder, saved::write_sets(folder, record));
+            self.sets = is_written.then(|| hash(record));
+            is_done &= is_written;
+        }
+        let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
+        for path in gone {
+            if self.report(&path, saved::remove_lines(&path)) {
+                self.lines.remove(&path);
+            } else {
+                is_done = false;
+            }
+        }
+        for (path, text) in changed {
+            if self.report(&path, saved::write_lines(&path, &text)) {
+                self.lines.insert(path, Some(hash(&text)));
+            } else {
+                // Whatever is there now may have to be removed.
+                self.lines.insert(path, None);
+                is_done = false;
+            }
+        }
+        is_done
+    }
+
+    /// Reports a failure, once for each path. Returns whether there was none.
+    fn report(&mut self, path: &Path, written: Result<(), String>) -> bool {
+        let is_done = written.is_ok();
+        match written {
+            Ok(()) => {
+                self.failed.remove(path);
+            }
+            Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
+                "{problem}; if nginx starts while upstreamd is not running, it has no peers (hint: docs/endpoints.md)"
+            ),
+            Err(_) => {}
+        }
+        is_done
+    }
+}
+
+/// Returns what tells a text from the one that was written last.
+pub(super) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

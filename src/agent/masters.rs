@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::nginx::NginxPlace;
+use crate::model::process::Process;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -19,6 +20,8 @@ pub(super) struct Masters {
 #[derive(Debug)]
 struct SeenMaster {
     place: NginxPlace,
+    /// The last one that was seen.
+    master: Option<Process>,
     /// Number of its workers; `None` if it does not run.
     workers: Option<usize>,
     /// Start of its absence.
@@ -42,13 +45,14 @@ impl Masters {
         self.next_look = Some(now);
     }
 
-    /// Looks at each of these if it is time for that. `workers_of` returns the number of workers, or `None` if no master runs.
+    /// Looks at each of these if it is time for that. `workers_of` returns the master and the number of its workers, or `None` if no
+    /// master runs.
     /// Returns the changes, or `None` if it was not time.
     pub(super) fn look(
         &mut self,
         places: impl FnOnce() -> Vec<NginxPlace>,
         now: Instant,
-        workers_of: impl Fn(&NginxPlace) -> Option<usize>,
+        workers_of: impl Fn(&NginxPlace) -> Option<(Process, usize)>,
     ) -> Option<Vec<MasterNews>> {
         if self.next_look.is_some_and(|at| at > now) {
             return None;
@@ -57,9 +61,9 @@ impl Masters {
         let mut news = Vec::new();
         for place in places() {
             let known = before.iter().position(|seen| seen.place.is_same(&place)).map(|at| before.swap_remove(at));
-            let workers = workers_of(&place);
+            let (master, workers) = workers_of(&place).unzip();
             let is_new = known.is_none();
-            let away_since = known.and_then(|known| known.away_since);
+            let (known_master, away_since) = known.map_or((None, None), |known| (known.master, known.away_since));
             match (workers, away_since) {
                 (None, None) if is_new => news.push(MasterNews::Absent(place.clone())),
                 (None, None) => news.push(MasterNews::Away(place.clone())),
@@ -67,7 +71,7 @@ impl Masters {
                 _ => {}
             }
             let away_since = if workers.is_none() { Some(away_since.unwrap_or(now)) } else { None };
-            self.seen.push(SeenMaster { place, workers, away_since });
+            self.seen.push(SeenMaster { place, master: master.or(known_master), workers, away_since });
         }
         self.next_look = (!self.seen.is_empty()).then(|| now + PAUSE);
         Some(news)
@@ -88,6 +92,12 @@ impl Masters {
         (!self.seen.is_empty()).then(|| self.seen.iter().map(|seen| &seen.place))
     }
 
+    /// Returns where each is, with the last one that was seen there: its pid file may be gone while it runs. `None` if none was ever seen.
+    pub(super) fn last_seen(&self) -> Option<impl Iterator<Item = (&NginxPlace, Option<Process>)>> {
+        let is_any = self.seen.iter().any(|seen| seen.master.is_some());
+        is_any.then(|| self.seen.iter().map(|seen| (&seen.place, seen.master)))
+    }
+
     /// Returns where each is, and whether it runs.
     pub(super) fn seen(&self) -> impl Iterator<Item = (&NginxPlace, bool)> + Clone {
         self.seen.iter().map(|seen| (&seen.place, seen.workers.is_some()))
@@ -98,8 +108,27 @@ impl Masters {
 mod tests {
     use super::*;
 
+    const MASTER: Process = Process { pid: 7, start_time: 1 };
+
     fn place(name: &str) -> NginxPlace {
         NginxPlace { pid_file: name.into(), binary: "nginx".into(), error_log: "/log".into() }
+    }
+
+    #[test]
+    fn a_master_is_remembered_while_it_cannot_be_seen() {
+        let (mut masters, now) = (Masters::default(), Instant::now());
+        let places = || vec![place("/a"), place("/b")];
+        let later = |masters: &mut Masters, master: Option<Process>| {
+            masters.look_soon(now);
+            let is_a = |found: &NginxPlace| *found == place("/a");
+            masters.look(places, now, |found| Some((master?, 1)).filter(|_| is_a(found)));
+            masters.last_seen().map(|seen| seen.map(|(_, master)| master).collect::<Vec<_>>())
+        };
+        assert_eq!(later(&mut masters, None), None);
+        assert_eq!(later(&mut masters, Some(MASTER)), Some(vec![Some(MASTER), None]));
+        assert_eq!(later(&mut masters, None), Some(vec![Some(MASTER), None]));
+        let next = Process { pid: 8, ..MASTER };
+        assert_eq!(later(&mut masters, Some(next)), Some(vec![Some(next), None]));
     }
 
     #[test]
@@ -110,16 +139,16 @@ mod tests {
         let away = |masters: &Masters| -> Vec<NginxPlace> {
             masters.seen().filter(|(_, runs)| !runs).map(|(place, _)| place.clone()).collect()
         };
-        assert_eq!(masters.look(places, at(0), |_| Some(2)), Some(Vec::new()));
+        assert_eq!(masters.look(places, at(0), |_| Some((MASTER, 2))), Some(Vec::new()));
         assert_eq!((masters.workers(), away(&masters), masters.wake_at()), (Some(4), Vec::new(), Some(at(1))));
         assert_eq!(masters.look(places, start + Duration::from_millis(900), |_| None), None, "not yet time");
-        let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some(2);
+        let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some((MASTER, 2));
         assert_eq!(masters.look(places, at(5), a_is_away), Some(vec![MasterNews::Away(place("/a"))]));
         assert_eq!((masters.workers(), away(&masters)), (Some(2), vec![place("/a")]));
         assert_eq!(masters.look(places, at(10), a_is_away), Some(Vec::new()), "said already");
         masters.look_soon(at(11));
         let back = MasterNews::Back(place("/a"), Duration::from_secs(6));
-        assert_eq!(masters.look(places, at(11), |_| Some(1)), Some(vec![back]));
+        assert_eq!(masters.look(places, at(11), |_| Some((MASTER, 1))), Some(vec![back]));
         let with_c = || vec![place("/c")];
         assert_eq!(masters.look(with_c, at(16), |_| None), Some(vec![MasterNews::Absent(place("/c"))]));
         assert_eq!(masters.look(Vec::new, at(21), |_| None), Some(Vec::new()));

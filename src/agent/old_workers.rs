@@ -179,7 +179,7 @@ impl OldWorkers {
     fn connections_to(&mut self, sought: Sought) -> Option<Vec<BackendConnection>> {
         let Sought { addresses, mut workers, all_workers } = sought;
         if all_workers {
-            workers.extend(self.masters.places()?.flat_map(apply::processes_of));
+            workers.extend(self.masters.last_seen()?.flat_map(|(place, master)| apply::processes_of(place, master)));
         }
         self.connections.look(&workers, &addresses)
     }

@@ -74,7 +74,7 @@ impl Surroundings {
         let (mut nginx, mut processes) = (Vec::new(), BTreeSet::new());
         let known = std::mem::take(&mut self.starts);
         for place in places {
-            processes.extend(apply::processes_of(place));
+            processes.extend(apply::processes_of(place, None));
             let version = self.facts.nginx_version(Some(&place.binary)).map(|version| version.to_string());
             let master = nginx_process::master(&place.pid_file, &place.binary);
             let started = master.map(|master| known.get(&master).copied().unwrap_or_else(|| started_at(master)));

@@ -189,10 +189,11 @@ pub fn is_in_effect(evidence: &ReloadEvidence) -> bool {
     !children.unwrap_or_default().iter().any(is_older)
 }
 
-/// Returns the number of workers of the master there, those of earlier configurations left out; `None` if no master runs.
-pub fn workers_of(place: &NginxPlace) -> Option<usize> {
-    let children = nginx_process::master(&place.pid_file, &place.binary).and_then(nginx_process::children)?;
-    Some(children.iter().filter(|child| child.role == Role::Worker).count())
+/// Returns the master there and the number of its workers, those of earlier configurations left out; `None` if no master runs.
+pub fn workers_of(place: &NginxPlace) -> Option<(Process, usize)> {
+    let master = nginx_process::master(&place.pid_file, &place.binary)?;
+    let children = nginx_process::children(master)?;
+    Some((master, children.iter().filter(|child| child.role == Role::Worker).count()))
 }
 
 /// Returns whether the group reloads an nginx that may be looked at.
@@ -200,11 +201,13 @@ pub fn is_watched(group: &Group) -> bool {
     group.drives_nginx() && group.reload.is_some() && group.verify == Verify::Auto
 }
 
-/// Returns all children of the master there, and of the one whose program it replaces: they may have connections to backends.
-pub fn processes_of(place: &NginxPlace) -> Vec<Process> {
+/// Returns all children of the master there, of the one whose program it replaces, and of one that was seen there earlier: they may
+/// have connections to backends.
+pub fn processes_of(place: &NginxPlace, seen: Option<Process>) -> Vec<Process> {
     let pid_files = [place.pid_file.clone(), place.old_pid_file()].into_iter();
     let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
-    masters.filter_map(nginx_process::children).flatten().map(|child| child.process).collect()
+    let masters: BTreeSet<Process> = masters.chain(seen).collect();
+    masters.into_iter().filter_map(nginx_process::children).flatten().map(|child| child.process).collect()
 }
 
 impl Nginx {

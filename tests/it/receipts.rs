@@ -266,6 +266,10 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
     let mut to_b = connection_to(balancer.port, b'b');
     let to_a = connection_to(balancer.port, b'a');
     let workers = balancer.nginx.worker_pids();
+    // nginx is known as long as it runs, even without its pid file.
+    let pid_file = balancer.nginx.pid_file();
+    let elsewhere = pid_file.with_extension("elsewhere");
+    std::fs::rename(&pid_file, &elsewhere).unwrap();
 
     etcd.delete("/echo/a");
     let removed = wait_receipt(&etcd, "a", "applied", |receipt| {
@@ -277,6 +281,7 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
     let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied > removal);
     assert!(added.resources[0].drained < removal, "{added:?}");
     drop(to_a);
+    std::fs::rename(&elsewhere, &pid_file).unwrap();
     let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
     assert_eq!(drained.generation, 2, "no reload: {drained:?}");
     balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");

@@ -344,11 +344,15 @@ impl FollowLoop {
         }
     }
 
-    /// Waits for running passes, ends the supervised command, and removes the receipt.
+    /// Waits for running passes, writes the endpoints to disk, ends the supervised command, and removes the receipt.
     async fn stop(mut self, stopped: Stopped, signal: Option<Signal>, timeout: Duration) -> Stopped {
         self.agent.outlook.board.with(|board| board.stopping = true);
         self.manager.turn(&self.agent.outlook.board, &self.agent.outlook.terms.context, false);
         self.wait_for_applying(timeout).await;
+        if let Some(service) = self.agent.service() {
+            // A writing that is under way ends before.
+            tokio::task::spawn_blocking(move || service.save()).await.ok();
+        }
         let ended = match signal {
             Some(signal) => self.command.stop(signal).await,
             None => None,

@@ -62,7 +62,7 @@ impl WrittenFiles {
                 self.failed.remove(path);
             }
             Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
-                "{problem}; if nginx starts while upstreamd is not running, it has no peers (hint: docs/endpoints.md)"
+                "{problem}; if nginx starts while upstreamd is not running, it has no peers, or old ones (hint: docs/endpoints.md)"
             ),
             Err(_) => {}
         }

@@ -206,6 +206,24 @@ fn a_killed_or_hung_agent_costs_no_peer_and_its_restart_no_reload() {
 }
 
 #[test]
+fn the_last_endpoints_are_on_disk_when_the_agent_has_stopped() {
+    let mut bed = Bed::new();
+    let mut agent = bed.settle();
+    // They cannot be written for a while.
+    let record = bed.sandbox.path("state/endpoints.json");
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir(&record).unwrap();
+    bed.list(&bed.backends[1..2]);
+    bed.sandbox.wait_log("it has no peers, or old ones");
+    bed.wait_served_by(&bed.backends[1..2]);
+    std::fs::remove_dir(&record).unwrap();
+    signal(&agent, Signal::SIGTERM);
+    assert!(agent.child.wait().unwrap().success());
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(record.contains(&format!("\"127.0.0.1:{}\"", bed.backends[1])), "{record}");
+}
+
+#[test]
 fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     let mut bed = Bed::new();
     let mut agent = bed.settle();

@@ -82,6 +82,8 @@ impl EndpointService {
         let (mut answerer, mut ledger) = (Answerer::new(refuge, resolvers.len()), Ledger::default());
         let now = clock::now();
         let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
+        let lines = saved.iter().filter_map(|saved| saved::lines_path(&saved.place.dest, &saved.set.name));
+        let written = WrittenFiles::of_earlier_run(lines);
         for saved in saved {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
             ledger.record(&saved.place, &uses, now);
@@ -100,7 +102,7 @@ impl EndpointService {
             nginx_users: NginxUsers::unknown(),
             state_folder,
             changed: Notify::new(),
-            on_disk: Mutex::default(),
+            on_disk: Mutex::new(written),
         });
         listener.serve(Arc::clone(&service) as Arc<dyn Respond>)?;
         Ok(service)

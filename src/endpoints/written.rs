@@ -20,7 +20,13 @@ pub(super) struct WrittenFiles {
 }
 
 impl WrittenFiles {
-    /// Writes what has changed. Returns whether all of it is on disk.
+    /// Returns the files after a start: those of an earlier run may have lines with these paths.
+    pub(super) fn of_earlier_run(lines: impl Iterator<Item = PathBuf>) -> WrittenFiles {
+        WrittenFiles { lines: lines.map(|path| (path, None)).collect(), ..WrittenFiles::default() }
+    }
+
+    /// Writes what has changed, in this order: whenever the process is killed, the record has the names whose lines are left, so that the
+    /// next run can remove them. Returns whether all of it is on disk.
     pub(super) fn write(
         &mut self,
         state_folder: Option<&Path>,
@@ -29,11 +35,6 @@ impl WrittenFiles {
         wanted: &BTreeSet<PathBuf>,
     ) -> bool {
         let mut is_done = true;
-        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
-            let is_written = self.report(folder, saved::write_sets(folder, record));
-            self.sets = is_written.then(|| hash(record));
-            is_done &= is_written;
-        }
         let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
         for path in gone {
             if self.report(&path, saved::remove_lines(&path)) {
@@ -41,6 +42,11 @@ impl WrittenFiles {
             } else {
                 is_done = false;
             }
+        }
+        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
+            let is_written = self.report(folder, saved::write_sets(folder, record));
+            self.sets = is_written.then(|| hash(record));
+            is_done &= is_written;
         }
         for (path, text) in changed {
             if self.report(&path, saved::write_lines(&path, &text)) {

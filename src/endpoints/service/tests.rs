@@ -3,19 +3,60 @@
 use super::*;
 use crate::model::endpoints::Endpoint;
 
+/// A service with its state folder and a place for a file, all below a folder.
+struct Bed {
+    folder: tempfile::TempDir,
+    place: NamedIn,
+}
+
+impl Bed {
+    fn new() -> Bed {
+        let folder = tempfile::tempdir().unwrap();
+        let place = NamedIn { resource: "web.toml".into(), dest: folder.path().join("conf.d/web.conf") };
+        Bed { folder, place }
+    }
+
+    fn state_folder(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn start(&self) -> Arc<EndpointService> {
+        let listener = DnsListener::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
+        EndpointService::start(listener, SocketAddr::from(([127, 0, 0, 1], 503)), Some(self.state_folder())).unwrap()
+    }
+}
+
+fn set() -> EndpointSet {
+    let endpoint = Endpoint { address: SocketAddr::from(([10, 0, 0, 1], 80)), weight: 1, is_backup: false };
+    EndpointSet { name: EndpointName::new("web-1"), endpoints: vec![endpoint] }
+}
+
+#[test]
+fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
+    let bed = Bed::new();
+    std::fs::create_dir(bed.folder.path().join("conf.d")).unwrap();
+    let lines = saved::lines_path(&bed.place.dest, &set().name).unwrap();
+    let service = bed.start();
+    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true }]);
+    service.went_live(&bed.place.dest, &BTreeSet::from([set().name]));
+    service.save();
+    assert!(lines.exists());
+    // The next run finds that the file is gone.
+    let service = bed.start();
+    service.keep_files("web.toml", &BTreeSet::new());
+    assert!(service.look(clock::now()));
+    service.save();
+    assert!(!lines.exists());
+    assert_eq!(saved::load(&bed.state_folder()), []);
+}
+
 #[test]
 fn what_could_not_be_written_is_written_later() {
-    let folder = tempfile::tempdir().unwrap();
-    let listener = DnsListener::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
-    let refuge = SocketAddr::from(([127, 0, 0, 1], 503));
-    let state_folder = folder.path().join("state");
-    let service = EndpointService::start(listener, refuge, Some(state_folder.clone())).unwrap();
-    let place = NamedIn { resource: "web.toml".into(), dest: folder.path().join("conf.d/web.conf") };
-    let name = EndpointName::new("web-1");
-    let lines = saved::lines_path(&place.dest, &name).unwrap();
-    let endpoint = Endpoint { address: SocketAddr::from(([10, 0, 0, 1], 80)), weight: 1, is_backup: false };
-    let set = EndpointSet { name, endpoints: vec![endpoint] };
-    service.publish(&place, vec![PublishedSet { set: set.clone(), knows_backups: true }]);
+    let bed = Bed::new();
+    let (service, state_folder, set) = (bed.start(), bed.state_folder(), set());
+    let Bed { folder, place } = &bed;
+    let lines = saved::lines_path(&place.dest, &set.name).unwrap();
+    service.publish(place, vec![PublishedSet { set: set.clone(), knows_backups: true }]);
     let (soon, later) = (clock::now(), clock::now() + Duration::from_secs(3600));
     assert!(service.look(soon));
     service.save();

@@ -250,8 +250,9 @@ impl Answerer {
         }
     }
 
-    /// Takes a message over TCP. Returns the reply; `None` if there is none, and never will be.
-    pub fn take_message(&mut self, bytes: &[u8], now: Instant) -> Option<Vec<u8>> {
+    /// Takes a message over TCP. Returns the reply; `None` if there is none, and never will be. The question of somebody who is known not
+    /// to be nginx is answered, and changes nothing.
+    pub fn take_message(&mut self, bytes: &[u8], now: Instant, is_nginx: Option<bool>) -> Option<Vec<u8>> {
         let question = match message::read(bytes) {
             DnsMessage::Question(question) => question,
             DnsMessage::Refuse(bytes) => return Some(bytes),
@@ -261,7 +262,8 @@ impl Answerer {
         let Asked::Peers(name) = &asked else { return self.reply(&question, &asked, MAX_TCP_BYTES) };
         let named = self.names.get_mut(name)?;
         let serial = named.serial;
-        if let Some((_, poller)) = named.pollers.iter_mut().find(|(_, poller)| poller.fetches(question.id)) {
+        let mut pollers = named.pollers.iter_mut().filter(|_| is_nginx != Some(false));
+        if let Some((_, poller)) = pollers.find(|(_, poller)| poller.fetches(question.id)) {
             poller.answer(serial, false, now);
         }
         let records = self.shared.srv_records(named.peers(&self.refuge), now);

@@ -254,7 +254,7 @@ impl Respond for NameService {
         None
     }
 
-    fn message(&self, bytes: &[u8]) -> MessageReply {
+    fn message(&self, _: usize, _: SocketAddr, bytes: &[u8]) -> MessageReply {
         match self.handle(bytes, Some(MAX_TCP_BYTES)) {
             Handled::Answer(reply) => MessageReply::Now(reply),
             Handled::Nothing => MessageReply::Close,

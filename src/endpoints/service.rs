@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::model::endpoints::{EndpointName, EndpointSet};
 use crate::model::nginx::NginxPlace;
 use crate::world::clock;
+use crate::world::connections::Transport;
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
 use crate::world::nginx_users::NginxUsers;
 use crate::world::{fs, random};
@@ -353,7 +354,7 @@ impl Respond for EndpointService {
         // That asks the kernel: passes and the loop do not wait for it.
         let is_nginx = match (must_identify, self.addresses.get(socket)) {
             (false, _) => Some(true),
-            (true, Some(asked)) => self.nginx_users.is_nginx(from, *asked),
+            (true, Some(asked)) => self.nginx_users.is_nginx(Transport::Udp, from, *asked),
             (true, None) => None,
         };
         let mut inner = self.inner();
@@ -366,8 +367,10 @@ impl Respond for EndpointService {
         packet.map(|packet| packet.bytes)
     }
 
-    fn message(&self, bytes: &[u8]) -> MessageReply {
-        let reply = self.inner().answerer.take_message(bytes, clock::now());
+    fn message(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> MessageReply {
+        let asked = self.addresses.get(socket);
+        let is_nginx = asked.and_then(|asked| self.nginx_users.is_nginx(Transport::Tcp, from, *asked));
+        let reply = self.inner().answerer.take_message(bytes, clock::now(), is_nginx);
         reply.map_or(MessageReply::Close, MessageReply::Now)
     }
 

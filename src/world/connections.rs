@@ -113,12 +113,21 @@ impl ConnectionList {
     }
 }
 
-/// Returns the user id of the UDP socket at `asker` from which our address `asked` is asked, in this network namespace.
+/// The way of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram.
+    Udp,
+    /// A message on a connection.
+    Tcp,
+}
+
+/// Returns the user id of the socket at `asker` from which our address `asked` is asked, in this network namespace.
 ///
 /// # Errors
 /// There is no such socket, or the kernel does not say.
-pub(super) fn user_of_asker(asker: SocketAddr, asked: SocketAddr) -> io::Result<u32> {
-    sock_diag::user_of_udp_socket(asker, asked)
+pub(super) fn user_of_asker(transport: Transport, asker: SocketAddr, asked: SocketAddr) -> io::Result<u32> {
+    sock_diag::user_of_socket(transport, asker, asked)
 }
 
 /// Returns whether an error says that such questions are never answered here: the next may succeed after any other.

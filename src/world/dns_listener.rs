@@ -54,8 +54,8 @@ pub enum MessageReply {
 pub trait Respond: Send + Sync + 'static {
     /// Returns the reply to a datagram that this socket got, if there is one by now.
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
-    /// Returns the reply to a message on a connection.
-    fn message(&self, bytes: &[u8]) -> MessageReply;
+    /// Returns the reply to a message on a connection to the address of this socket.
+    fn message(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> MessageReply;
     /// Returns whether its askers drop datagrams that arrive in a burst.
     fn is_for_slow_askers(&self) -> bool {
         true
@@ -223,9 +223,12 @@ async fn serve(listener: DnsListener, responder: Arc<dyn Respond>) {
         }
     }
     for socket in listener.listeners {
+        // systemd may have passed them in another order than those for datagrams.
+        let own = socket.local_addr().ok();
+        let index = listener.addresses.iter().position(|address| Some(*address) == own).unwrap_or(usize::MAX);
         match TcpListener::from_std(socket) {
             Ok(socket) => {
-                tasks.spawn(accept(socket, Arc::clone(&responder)));
+                tasks.spawn(accept(socket, index, Arc::clone(&responder)));
             }
             Err(error) => tracing::error!("cannot accept connections with questions: {error}"),
         }
@@ -295,14 +298,14 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
     }
 }
 
-async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
+async fn accept(listener: TcpListener, index: usize, responder: Arc<dyn Respond>) {
     let own = listener.local_addr().map(|address| address.ip());
     let mut connections = std::collections::VecDeque::new();
     let room = host::descriptor_share(MOST_CONNECTIONS);
     loop {
         match listener.accept().await {
             Ok((_, from)) if own.as_ref().is_ok_and(|own| !is_meant_for(*own, from.ip())) => {}
-            Ok((connection, _)) => {
+            Ok((connection, from)) => {
                 connections.retain(|running: &tokio::task::AbortHandle| !running.is_finished());
                 while connections.len() >= room {
                     if let Some(oldest) = connections.pop_front() {
@@ -310,7 +313,7 @@ async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
                     }
                 }
                 let responder = Arc::clone(&responder);
-                connections.push_back(tokio::spawn(converse(connection, responder)).abort_handle());
+                connections.push_back(tokio::spawn(converse(connection, (index, from), responder)).abort_handle());
             }
             Err(_) => tokio::time::sleep(FAILURE_PAUSE).await,
         }
@@ -318,7 +321,7 @@ async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
 }
 
 /// Answers the messages of one connection, each within its time.
-async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
+async fn converse(mut connection: TcpStream, (index, from): (usize, SocketAddr), responder: Arc<dyn Respond>) {
     loop {
         let exchange = async {
             let length = connection.read_u16().await?;
@@ -327,7 +330,7 @@ async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
             }
             let mut bytes = vec![0; usize::from(length)];
             connection.read_exact(&mut bytes).await?;
-            let reply = match responder.message(&bytes) {
+            let reply = match responder.message(index, from, &bytes) {
                 MessageReply::Now(reply) => reply,
                 MessageReply::Later(reply) => reply.await.map_err(|_| io::ErrorKind::InvalidData)?,
                 MessageReply::Close => return Err(io::ErrorKind::InvalidData.into()),
@@ -365,7 +368,7 @@ mod tests {
             Some(b"reply".to_vec())
         }
 
-        fn message(&self, bytes: &[u8]) -> MessageReply {
+        fn message(&self, _: usize, _: SocketAddr, bytes: &[u8]) -> MessageReply {
             MessageReply::Now(bytes.to_vec())
         }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connections::user_of_asker;
+use super::connections::{Transport, user_of_asker};
 use super::{clock, nginx_process};
 use crate::model::nginx::NginxPlace;
 
@@ -72,11 +72,11 @@ impl NginxUsers {
 
     /// Returns whether nginx asks our address `asked` from there: whether the user of that socket is one of nginx's. `None` if that
     /// cannot be known: from another machine, or as long as an nginx was not seen.
-    pub fn is_nginx(&self, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {
+    pub fn is_nginx(&self, transport: Transport, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {
         if !self.can_see || !asked.ip().is_loopback() || self.known().places.is_empty() {
             return None;
         }
-        let user = match user_of_asker(asker, asked) {
+        let user = match user_of_asker(transport, asker, asked) {
             Ok(user) => Some(user),
             // Whoever has closed the socket by now does not wait for an answer.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -99,13 +99,15 @@ fn can_see() -> bool {
         let asker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
         let asked_at = asked.local_addr().ok()?;
         asker.connect(asked_at).ok()?;
-        user_of_asker(asker.local_addr().ok()?, asked_at).ok()
+        user_of_asker(Transport::Udp, asker.local_addr().ok()?, asked_at).ok()
     };
     pair() == Some(nix::unistd::geteuid().as_raw())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
 
     #[test]
@@ -122,24 +124,39 @@ mod tests {
         };
         let own = nix::unistd::geteuid().as_raw();
         assert!(users.can_see, "the kernel of every machine that runs the tests says so");
-        assert_eq!(users.is_nginx(nobody, asked), None, "no nginx is known");
+        assert_eq!(users.is_nginx(Transport::Udp, nobody, asked), None, "no nginx is known");
         know(&[&[1], &[]]);
-        assert_eq!(users.is_nginx(nobody, asked), None, "one was not seen yet");
+        assert_eq!(users.is_nginx(Transport::Udp, nobody, asked), None, "one was not seen yet");
         know(&[&[1], &[2]]);
-        assert_eq!(users.is_nginx(nobody, asked), Some(false), "nobody has that socket");
-        assert_eq!(users.is_nginx(address("10.0.0.1:1"), address("10.0.0.2:53")), None, "not on this machine");
+        assert_eq!(users.is_nginx(Transport::Udp, nobody, asked), Some(false), "nobody has that socket");
+        assert_eq!(
+            users.is_nginx(Transport::Udp, address("10.0.0.1:1"), address("10.0.0.2:53")),
+            None,
+            "not on this machine"
+        );
         for listener in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(asked) = UdpSocket::bind(listener) else { continue };
             let asker = UdpSocket::bind(listener).unwrap();
             let (asked, from) = (asked.local_addr().unwrap(), asker.local_addr().unwrap());
             know(&[&[own + 1]]);
-            assert_eq!(users.is_nginx(from, asked), Some(false));
+            assert_eq!(users.is_nginx(Transport::Udp, from, asked), Some(false));
             know(&[&[own + 1], &[own, own + 2]]);
-            assert_eq!(users.is_nginx(from, asked), Some(true), "a socket that is not connected");
+            assert_eq!(users.is_nginx(Transport::Udp, from, asked), Some(true), "a socket that is not connected");
             asker.connect(asked).unwrap();
-            assert_eq!(users.is_nginx(from, asked), Some(true), "one that is");
+            assert_eq!(users.is_nginx(Transport::Udp, from, asked), Some(true), "one that is");
         }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let asked = listener.local_addr().unwrap();
+        let connection = TcpStream::connect(asked).unwrap();
+        let from = connection.local_addr().unwrap();
+        know(&[&[own]]);
+        assert_eq!(users.is_nginx(Transport::Tcp, from, asked), Some(true));
+        know(&[&[0, own + 1]]);
+        assert_eq!(users.is_nginx(Transport::Tcp, from, asked), Some(own == 0));
+        // Of a connection that is closed the kernel says that it is root's.
+        drop(connection);
+        assert_eq!(users.is_nginx(Transport::Tcp, from, asked), Some(false));
         users.look_at(&[]);
-        assert_eq!(users.is_nginx(nobody, asked), None);
+        assert_eq!(users.is_nginx(Transport::Udp, nobody, asked), None);
     }
 }

@@ -269,10 +269,15 @@ fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
     walk.publish(&many);
     assert_eq!(walk.ask(1, 10), Some(vec![]), "only the request to come by TCP");
     let bytes = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 10);
-    let answer = walk.answerer.take_message(&bytes, walk.now).unwrap();
+    let answer = walk.answerer.take_message(&bytes, walk.now, Some(false)).unwrap();
     assert_eq!(ports(&answer).len(), 780, "as many as a name may have");
     walk.pass(1000);
-    assert_eq!(walk.ask(1, 11), None, "it has the set, so the question is held");
+    assert_eq!(walk.ask(1, 11), Some(vec![]), "somebody else has fetched the answer");
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    let bytes = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 11);
+    assert!(walk.answerer.take_message(&bytes, walk.now, Some(true)).is_some());
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 12), None, "it has the set, so the question is held");
     assert_eq!(walk.uptake(), Uptake::Taken);
 }
 

@@ -1,5 +1,5 @@
 //! Asks the kernel for the TCP sockets to some addresses, in the network namespace of this process: a dump of `NETLINK_SOCK_DIAG`,
-//! sock_diag(7), with a program that makes the kernel leave out all other sockets; and for the owner of one UDP socket. Only looks.
+//! sock_diag(7), with a program that makes the kernel leave out all other sockets; and for the owner of one socket. Only looks.
 //!
 //! What costs is that the kernel goes through its whole table of connections, however few there are. So the older request is sent, which
 //! is about IPv4 and IPv6 at once.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use super::Socket;
+use super::{Socket, Transport};
 
 /// Time limit for a part of an answer, which the kernel has at once.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,8 +35,8 @@ const DONE: u16 = 3;
 const TCP_SOCKETS: u16 = 18;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
-/// `IPPROTO_UDP`.
-const UDP: u8 = 17;
+/// `TCP_ESTABLISHED`.
+const ESTABLISHED: u8 = 1;
 /// `NLM_F_REQUEST`.
 const REQUEST: u16 = 0x1;
 /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
@@ -71,17 +71,22 @@ pub(super) fn tcp_sockets_to(remotes: &BTreeSet<SocketAddr>) -> io::Result<Vec<S
     Ok(found)
 }
 
-/// Returns the user id of the UDP socket at `local`, of those there the one that gets what `remote` sends.
+/// Returns the user id of the socket at `local`, of those there the one that gets what `remote` sends.
 ///
 /// # Errors
-/// There is no such socket, the kernel cannot say, or a filter of system calls forbids it.
-pub(super) fn user_of_udp_socket(local: SocketAddr, remote: SocketAddr) -> io::Result<u32> {
+/// There is no such socket, the kernel cannot say, or a filter of system calls forbids it. Of one that was closed the kernel forgets the
+/// user, so there is none.
+pub(super) fn user_of_socket(transport: Transport, local: SocketAddr, remote: SocketAddr) -> io::Result<u32> {
     let family = if local.is_ipv4() { IPV4 } else { IPV6 };
-    let mut body = vec![family, UDP, 0, 0];
+    let (protocol, one, other) = match transport {
+        Transport::Tcp => (6, local, remote),
+        // For UDP the kernel takes the other end for the socket's own.
+        Transport::Udp => (17, remote, local),
+    };
+    let mut body = vec![family, protocol, 0, 0];
     body.extend(u32::MAX.to_ne_bytes());
-    // For UDP the kernel takes the other end for the socket's own.
-    body.extend([remote.port().to_be_bytes(), local.port().to_be_bytes()].concat());
-    body.extend([padded(remote.ip()), padded(local.ip())].concat());
+    body.extend([one.port().to_be_bytes(), other.port().to_be_bytes()].concat());
+    body.extend([padded(one.ip()), padded(other.ip())].concat());
     // Any interface, and no cookie.
     body.extend([0; 4]);
     body.extend([u8::MAX; 8]);
@@ -94,6 +99,9 @@ pub(super) fn user_of_udp_socket(local: SocketAddr, remote: SocketAddr) -> io::R
         return Err(io::Error::from_raw_os_error(error_code(body).ok_or_else(malformed)?));
     }
     let is_its = body.get(4..6) == Some(&local.port().to_be_bytes());
+    if transport == Transport::Tcp && body.get(1) != Some(&ESTABLISHED) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     number(body, 64).filter(|_| is_its && body.len() >= SOCKET_BYTES).ok_or_else(malformed)
 }
 

@@ -373,7 +373,7 @@ fn questions(input: &[u8]) {
     let (mut answerer, now) = (Answerer::new(address, 1), Instant::now());
     answerer.publish(vec![set], now);
     for is_nginx in [Some(false), None, Some(true), Some(true)] {
-        seen(answerer.take_datagram(Asker { socket: 0, address }, message::read(input), now, is_nginx));
+        seen(answerer.take_datagram(Asker { socket: 0, address }, message::read(input), (now, now), is_nginx));
         seen(answerer.take_message(input, now, is_nginx));
     }
     seen(answerer.tick(now + Duration::from_secs(10)));

@@ -12,13 +12,12 @@ use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
 use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller, REPEATS_WITHIN};
 use super::targets::SharedNames;
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
+use named::Named;
 
 /// Most bytes of an answer over UDP to nginx, which says nothing about it: the size of its buffer (`ngx_resolver.c`).
 const NGINX_UDP_BYTES: usize = 4096;
 /// Seconds for which nginx keeps the addresses of a target, which never change.
 const TARGET_TTL_SECONDS: u32 = 3600;
-/// Most askers of one name that are remembered.
-const MOST_POLLERS: usize = 64;
 /// Most questions for names that nobody has published yet.
 const MOST_EARLY: usize = 4096;
 
@@ -84,20 +83,10 @@ pub struct Answerer {
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Names that each asker has asked for.
     by_asker: HashMap<Asker, Vec<EndpointName>>,
-    /// Last question of each asker for a name that is not published yet, with its time.
+    /// Last question of each asker for a name that is not published yet, with the time of its arrival.
     early: BTreeMap<(EndpointName, Asker), (DnsQuestion, Instant)>,
     /// Names of which something has changed since the last call of `take_changed`.
     changed: BTreeSet<EndpointName>,
-}
-
-/// One name.
-#[derive(Debug)]
-struct Named {
-    endpoints: Box<[Endpoint]>,
-    /// Serial of the change that gave it this set.
-    serial: u64,
-    /// A few, and there are thousands of names: a map would reserve room for a dozen.
-    pollers: Vec<(Asker, Poller)>,
 }
 
 impl Answerer {
@@ -146,14 +135,14 @@ impl Answerer {
         let early = self.early.range(from_first).map(|(key, _)| key).take_while(|(asked, _)| asked == name);
         let early: Vec<(EndpointName, Asker)> = early.cloned().collect();
         for key in early {
-            let Some((question, _)) = self.early.remove(&key) else { continue };
-            packets.extend(self.ask_for_peers(key.1, question, name.clone(), now, false));
+            let Some((question, arrived)) = self.early.remove(&key) else { continue };
+            packets.extend(self.ask_for_peers(key.1, question, name.clone(), (arrived, now), false));
         }
     }
 
     /// Forgets early questions that nobody repeats any more.
     fn forget_early(&mut self, now: Instant) {
-        self.early.retain(|_, (_, asked_at)| now.duration_since(*asked_at) <= REPEATS_WITHIN);
+        self.early.retain(|_, (_, arrived)| now.duration_since(*arrived) <= REPEATS_WITHIN);
     }
 
     fn answer_held(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
@@ -200,13 +189,13 @@ impl Answerer {
         !pollers.into_iter().any(is_known)
     }
 
-    /// Takes a message over UDP. Returns the reply, if there is one by now. `is_nginx` says whether nginx asks, `None` if that cannot be
-    /// known; the question of somebody else is answered, and changes nothing.
+    /// Takes a message over UDP that has arrived at this time. Returns the reply, if there is one by now. `is_nginx` says whether nginx
+    /// asks, `None` if that cannot be known; the question of somebody else is answered, and changes nothing.
     pub fn take_datagram(
         &mut self,
         from: Asker,
         message: DnsMessage,
-        now: Instant,
+        (arrived, now): (Instant, Instant),
         is_nginx: Option<bool>,
     ) -> Option<Packet> {
         let question = match message {
@@ -221,12 +210,12 @@ impl Answerer {
                 }
                 let Some(named) = self.names.get_mut(&name) else {
                     if is_nginx != Some(false) {
-                        self.take_early(from, question, name, now);
+                        self.take_early(from, question, name, (arrived, now));
                     }
                     return None;
                 };
                 if is_nginx != Some(false) {
-                    return self.ask_for_peers(from, question, name, now, is_nginx.is_some());
+                    return self.ask_for_peers(from, question, name, (arrived, now), is_nginx.is_some());
                 }
                 let records = self.shared.srv_records(named.peers(&self.refuge), now);
                 Some(Packet { to: from, bytes: question.answer_srv(&records, NGINX_UDP_BYTES) })
@@ -240,13 +229,19 @@ impl Answerer {
 
     /// Keeps a question for a name that is not published yet. nginx drops all peers of a name that does not exist; without an answer it
     /// keeps them and asks again.
-    fn take_early(&mut self, from: Asker, question: DnsQuestion, name: EndpointName, now: Instant) {
+    fn take_early(
+        &mut self,
+        from: Asker,
+        question: DnsQuestion,
+        name: EndpointName,
+        (arrived, now): (Instant, Instant),
+    ) {
         let key = (name, from);
         if self.early.len() >= MOST_EARLY {
             self.forget_early(now);
         }
         if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
-            self.early.insert(key, (question, now));
+            self.early.insert(key, (question, arrived));
         }
     }
 
@@ -275,7 +270,7 @@ impl Answerer {
         from: Asker,
         question: DnsQuestion,
         name: EndpointName,
-        now: Instant,
+        (arrived, now): (Instant, Instant),
         is_certain: bool,
     ) -> Option<Packet> {
         if self.names.get_mut(&name)?.poller(from).is_none() {
@@ -286,7 +281,7 @@ impl Answerer {
         let serial = named.serial;
         let poller = named.poller(from)?;
         poller.is_certain = is_certain;
-        let decision = poller.ask(&question, serial, now);
+        let decision = poller.ask(&question, serial, arrived, now);
         poller.held = Some(question);
         if decision == Handling::Hold && poller.due.is_none() {
             let at = now + self.hold;
@@ -395,44 +390,6 @@ impl Answerer {
     }
 }
 
-impl Named {
-    /// Returns the peers to answer with.
-    fn peers<'a>(&'a self, refuge: &'a Endpoint) -> &'a [Endpoint] {
-        if self.endpoints.is_empty() { std::slice::from_ref(refuge) } else { &self.endpoints }
-    }
-
-    fn uptake(&self, now: Instant) -> Uptake {
-        let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
-        let Some(newest) = asking().map(|poller| poller.number).max() else { return Uptake::Unasked };
-        let has_taken = |poller: &Poller| poller.number == newest && poller.taken == Some(self.serial);
-        if asking().any(has_taken) { Uptake::Taken } else { Uptake::Asked }
-    }
-
-    /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours. nginx asks all our
-    /// addresses in turn, from a socket for each.
-    fn worker_at_other_addresses(&self, socket: usize, now: Instant) -> Option<(u64, Instant)> {
-        let asking = self.pollers.iter().filter(|(_, poller)| poller.asks(now));
-        let newest = asking.map(|(_, poller)| (poller.number, poller.since)).max()?;
-        let is_its = |(asker, poller): &(Asker, Poller)| asker.socket == socket && poller.number == newest.0;
-        (!self.pollers.iter().any(is_its)).then_some(newest)
-    }
-
-    fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {
-        self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
-    }
-
-    /// Returns who has to be forgotten before somebody else asks: who is gone, and if there are too many, who has been silent for longest.
-    fn too_many(&self, now: Instant) -> Vec<Asker> {
-        let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
-        let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
-        if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
-            let idle = self.pollers.iter().filter(|(_, poller)| poller.held.is_none());
-            let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
-            forgotten.extend(oldest.map(|(asker, _)| *asker));
-        }
-        forgotten
-    }
-}
-
+mod named;
 #[cfg(test)]
 mod tests;

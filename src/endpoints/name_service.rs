@@ -242,7 +242,7 @@ fn is_nginxs(question: &DnsQuestion) -> bool {
 }
 
 impl Respond for NameService {
-    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8], _: Duration) -> Option<Vec<u8>> {
         match self.handle(bytes, None) {
             Handled::Answer(reply) => return Some(reply),
             Handled::Nothing => {}

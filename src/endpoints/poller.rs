@@ -15,6 +15,8 @@ pub(super) const HOLD_OF_SEVERAL: Duration = Duration::from_millis(3500);
 pub(super) const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+/// Time for which a question may have waited for us: nginx gives it up two seconds after its last repeat.
+const LATE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which one that does not ask is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
@@ -27,6 +29,8 @@ pub(super) struct Poller {
     pub(super) since: Instant,
     /// Whether it is known to be nginx's.
     pub(super) is_certain: bool,
+    /// Whether the last question has waited for us, so that it may have been given up.
+    is_late: bool,
     /// The question that is held.
     pub(super) held: Option<DnsQuestion>,
     /// When it is answered in any case.
@@ -59,6 +63,7 @@ impl Poller {
             number,
             since,
             is_certain: false,
+            is_late: false,
             held: None,
             due: None,
             last_id: None,
@@ -69,9 +74,10 @@ impl Poller {
         }
     }
 
-    /// Takes a question while the set has this serial.
-    pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, now: Instant) -> Handling {
+    /// Takes a question that has arrived at this time while the set has this serial.
+    pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, arrived: Instant, now: Instant) -> Handling {
         self.active_at = now;
+        self.is_late = now.duration_since(arrived) > LATE_AFTER;
         let repeats = self.last_id.replace(question.id) == Some(question.id);
         if repeats && self.held.is_none() {
             // The answer was lost, or has crossed the repeat.
@@ -80,16 +86,18 @@ impl Poller {
         if !repeats && self.answered.is_some() {
             self.taken = self.answered;
         }
-        if self.answered == Some(serial) { Handling::Hold } else { Handling::Answer }
+        if self.answered == Some(serial) && !self.is_late { Handling::Hold } else { Handling::Answer }
     }
 
     /// Records an answer with this serial.
     pub(super) fn answer(&mut self, serial: u64, by_tcp: bool, now: Instant) {
+        let is_awaited = self.asks(now) && !self.is_late;
         self.held = None;
         self.active_at = now;
         self.comes_by_tcp = by_tcp;
         if !by_tcp {
-            self.answered = Some(serial);
+            // The next question after one that was given up proves nothing.
+            self.answered = is_awaited.then_some(serial);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::model::endpoints::{EndpointName, EndpointSet};
+use crate::model::endpoints::{EndpointName, EndpointSet, RESOLVER_TIMEOUT_SECONDS};
 use crate::model::nginx::NginxPlace;
 use crate::world::clock;
 use crate::world::connections::Transport;
@@ -26,6 +26,8 @@ use super::written::{WrittenFiles, hash};
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Time for which nginx waits for an answer.
+const WAITS_FOR: Duration = Duration::from_secs(RESOLVER_TIMEOUT_SECONDS);
 
 /// The answerer of this process.
 pub struct EndpointService {
@@ -348,7 +350,10 @@ impl PublishedSet {
 }
 
 impl Respond for EndpointService {
-    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8], waited: Duration) -> Option<Vec<u8>> {
+        if waited > WAITS_FOR {
+            return None;
+        }
         let (asker, message) = (Asker { socket, address: from }, message::read(bytes));
         let must_identify = self.inner().answerer.must_identify(asker, &message, clock::now());
         // That asks the kernel: passes and the loop do not wait for it.
@@ -357,8 +362,10 @@ impl Respond for EndpointService {
             (true, Some(asked)) => self.nginx_users.is_nginx(Transport::Udp, from, *asked),
             (true, None) => None,
         };
+        let now = clock::now();
+        let arrived = now.checked_sub(waited).unwrap_or(now);
         let mut inner = self.inner();
-        let packet = inner.answerer.take_datagram(asker, message, clock::now(), is_nginx);
+        let packet = inner.answerer.take_datagram(asker, message, (arrived, now), is_nginx);
         let has_news = inner.answerer.has_news();
         drop(inner);
         if has_news {

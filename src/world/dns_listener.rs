@@ -1,14 +1,17 @@
 //! The sockets of a DNS server, and the thread that serves them: datagrams, connections with limits, and the time. Never reads a
 //! message; answers that come by themselves may be sent from any thread.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
-use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
@@ -52,8 +55,8 @@ pub enum MessageReply {
 
 /// A source of answers.
 pub trait Respond: Send + Sync + 'static {
-    /// Returns the reply to a datagram that this socket got, if there is one by now.
-    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Returns the reply to a datagram that this socket got, if there is one by now; it `waited` that long until it was read.
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8], waited: Duration) -> Option<Vec<u8>>;
     /// Returns the reply to a message on a connection to the address of this socket.
     fn message(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> MessageReply;
     /// Returns whether its askers drop datagrams that arrive in a burst.
@@ -175,6 +178,8 @@ impl DnsListener {
         for socket in &sockets {
             bound.push(socket.local_addr().map_err(unknown)?);
             socket.set_nonblocking(true).map_err(unknown)?;
+            // A socket of systemd keeps what arrives while nobody runs. Without its time, a question counts as new.
+            setsockopt(socket, sockopt::ReceiveTimestampns, &true).ok();
             // Only root may have more than the kernel's usual limit.
             if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
                 setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
@@ -246,13 +251,31 @@ fn is_meant_for(listener: IpAddr, asker: IpAddr) -> bool {
     !listener.is_loopback() || asker.is_loopback()
 }
 
+/// Reads a datagram. Returns its length, its sender, and for how long it has waited. `control` is room for what the kernel adds.
+fn read(socket: &UdpSocket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<(usize, SocketAddr, Duration)> {
+    socket.try_io(Interest::READABLE, || {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let received = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
+        let from = received.address.as_ref().and_then(|from| {
+            let v4 = from.as_sockaddr_in().map(|from| SocketAddr::from(*from));
+            v4.or_else(|| from.as_sockaddr_in6().map(|from| SocketAddr::from(*from)))
+        });
+        let arrived = received.cmsgs()?.find_map(|added| match added {
+            ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
+            _ => None,
+        });
+        let waited = arrived.map_or(Duration::ZERO, |at| clock::unix_time().saturating_sub(at));
+        Ok((received.bytes, from.ok_or(io::ErrorKind::InvalidData)?, waited))
+    })
+}
+
 async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dyn Respond>, sender: DatagramSender) {
-    let mut buffer = vec![0; DATAGRAM_BYTES];
+    let (mut buffer, mut control) = (vec![0; DATAGRAM_BYTES], cmsg_space!(TimeSpec));
     let mut burst: (Option<SocketAddr>, u32) = (None, 0);
     let mut without_rest = 0;
     let mut has_failed = false;
     loop {
-        let received = match socket.try_recv_from(&mut buffer) {
+        let received = match read(&socket, &mut buffer, &mut control) {
             Ok(received) => {
                 has_failed = false;
                 received
@@ -278,12 +301,12 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
             without_rest = 0;
             tokio::task::yield_now().await;
         }
-        let (length, from) = received;
+        let (length, from, waited) = received;
         let bytes = buffer.get(..length).unwrap_or_default();
         if !is_meant_for(own, from.ip()) {
             continue;
         }
-        match responder.datagram(index, from, bytes) {
+        match responder.datagram(index, from, bytes, waited) {
             Some(reply) => sender.send(index, from, &reply),
             None => sender.wake(),
         }
@@ -356,10 +379,12 @@ mod tests {
     struct Slow {
         datagrams: AtomicUsize,
         is_over: AtomicBool,
+        has_waited: AtomicBool,
     }
 
     impl Respond for Slow {
-        fn datagram(&self, _: usize, _: SocketAddr, _: &[u8]) -> Option<Vec<u8>> {
+        fn datagram(&self, _: usize, _: SocketAddr, _: &[u8], waited: Duration) -> Option<Vec<u8>> {
+            self.has_waited.fetch_or(!waited.is_zero(), Ordering::Relaxed);
             self.datagrams.fetch_add(1, Ordering::Relaxed);
             let until = Instant::now() + Duration::from_micros(100);
             while Instant::now() < until && !self.is_over.load(Ordering::Relaxed) {
@@ -404,6 +429,7 @@ mod tests {
             is_over.store(true, Ordering::Relaxed);
             answered.unwrap();
             assert_eq!(reply, [0, 2, 7, 7]);
+            assert!(responder.has_waited.load(Ordering::Relaxed), "the kernel says when a datagram has arrived");
         });
     }
 }

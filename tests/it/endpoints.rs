@@ -573,6 +573,36 @@ fn another_user_who_asks_like_nginx_does_not_count() {
 }
 
 #[test]
+fn a_question_that_a_hung_agent_reads_late_is_not_held() {
+    let mut bed = Bed::new();
+    let agent = bed.settle();
+    let file = bed.file();
+    let name = file.split_ascii_whitespace().find_map(|word| word.strip_suffix(".upstreamd.internal")).unwrap();
+    let labels = ["_peers", "_tcp", name, "upstreamd", "internal"];
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(&bed.listen).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let answered = || {
+        let mut answer = [0; 4096];
+        socket.recv(&mut answer).ok().map(|_| u16::from_be_bytes([answer[0], answer[1]]))
+    };
+    let ask = |id: u16| {
+        socket.send(&question(id, &labels, 33, 1)).unwrap();
+        answered()
+    };
+    assert_eq!((ask(1), ask(2)), (Some(1), None), "the second question of a worker is held");
+    signal(&agent, Signal::SIGSTOP);
+    wait_until("each thread to stop", DEADLINE, || {
+        let mut threads = std::fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+        threads.all(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap().contains(") T "))
+    });
+    assert_eq!(ask(3), None);
+    signal(&agent, Signal::SIGCONT);
+    assert_eq!(answered(), Some(3), "nobody may wait for it any more");
+    assert_eq!((ask(4), ask(5)), (Some(4), None), "the answer before proves nothing");
+}
+
+#[test]
 fn hostile_questions_and_connections_stop_nothing() {
     let mut bed = Bed::new();
     let _agent = bed.settle();

@@ -16,6 +16,8 @@ struct Walk {
     name: EndpointName,
     /// Whether it is known which users nginx has.
     users_are_known: bool,
+    /// Time for which questions wait until they are read.
+    waiting: Duration,
 }
 
 fn asker(port: u16) -> Asker {
@@ -39,7 +41,8 @@ const STRANGER: u16 = 999;
 impl Walk {
     fn new() -> Walk {
         let answerer = Answerer::new(REFUGE.parse().unwrap(), 1);
-        Walk { answerer, now: Instant::now(), name: EndpointName::new("web-1"), users_are_known: true }
+        let (now, name, waiting) = (Instant::now(), EndpointName::new("web-1"), Duration::ZERO);
+        Walk { answerer, now, name, users_are_known: true, waiting }
     }
 
     fn pass(&mut self, millis: u64) {
@@ -61,7 +64,7 @@ impl Walk {
     fn take(&mut self, asker: Asker, bytes: &[u8], is_nginx: Option<bool>) -> Option<Packet> {
         let message = message::read(bytes);
         let is_nginx = if self.answerer.must_identify(asker, &message, self.now) { is_nginx } else { Some(true) };
-        self.answerer.take_datagram(asker, message, self.now, is_nginx)
+        self.answerer.take_datagram(asker, message, (self.now - self.waiting, self.now), is_nginx)
     }
 
     /// Asks at one of our addresses.
@@ -175,6 +178,44 @@ fn a_repeat_is_answered_again_and_proves_nothing() {
     walk.pass(100);
     assert_eq!(walk.ask(1, 11), None, "a repeat of a held question stays held");
     assert_eq!(walk.publish(&[]), [1], "and is answered once");
+}
+
+#[test]
+fn a_question_that_has_waited_is_answered_at_once_and_proves_nothing() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None, "held");
+    // We hang. Until its questions are read, nginx gives this one up, and the next.
+    walk.pass(40_000);
+    walk.waiting = Duration::from_secs(2);
+    for id in [11, 12] {
+        assert_eq!(walk.ask(1, id), Some(vec![81]), "not held");
+    }
+    assert!(walk.publish(&["10.0.0.2:82"]).is_empty(), "nobody waits for that");
+    assert_eq!(walk.ask(1, 12), Some(vec![82]));
+    walk.pass(8000);
+    walk.waiting = Duration::ZERO;
+    assert_eq!(walk.ask(1, 13), Some(vec![82]), "the answer before has reached nobody");
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 14), None);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+}
+
+#[test]
+fn the_answer_to_a_held_question_that_nobody_repeats_proves_nothing() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None, "held");
+    walk.pass(40_000);
+    assert_eq!(walk.publish(&["10.0.0.2:82"]), [1]);
+    walk.pass(8000);
+    assert_eq!(walk.ask(1, 12), Some(vec![82]), "nginx has given up the question before");
+    assert_eq!(walk.uptake(), Uptake::Asked);
 }
 
 #[test]
@@ -364,7 +405,7 @@ fn strangers_cannot_fill_the_memory() {
         walk.pass(1);
     }
     let name = walk.name.clone();
-    assert_eq!(walk.answerer.names[&name].pollers.len(), MOST_POLLERS);
+    assert_eq!(walk.answerer.names[&name].pollers.len(), named::MOST_POLLERS);
     walk.name = EndpointName::new("unknown");
     for port in 1..=5000 {
         walk.ask(port, 1);

@@ -1,0 +1,61 @@
+//! One name: its set, and who asks for it. Pure.
+
+use std::time::Instant;
+
+use super::{Asker, Uptake};
+use crate::endpoints::poller::Poller;
+use crate::model::endpoints::Endpoint;
+
+/// Most askers of one name that are remembered.
+pub(super) const MOST_POLLERS: usize = 64;
+
+/// One name.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) endpoints: Box<[Endpoint]>,
+    /// Serial of the change that gave it this set.
+    pub(super) serial: u64,
+    /// A few, and there are thousands of names: a map would reserve room for a dozen.
+    pub(super) pollers: Vec<(Asker, Poller)>,
+}
+
+impl Named {
+    /// Returns the peers to answer with.
+    pub(super) fn peers<'a>(&'a self, refuge: &'a Endpoint) -> &'a [Endpoint] {
+        if self.endpoints.is_empty() { std::slice::from_ref(refuge) } else { &self.endpoints }
+    }
+
+    /// Returns whether nginx has the present set.
+    pub(super) fn uptake(&self, now: Instant) -> Uptake {
+        let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
+        let Some(newest) = asking().map(|poller| poller.number).max() else { return Uptake::Unasked };
+        let has_taken = |poller: &Poller| poller.number == newest && poller.taken == Some(self.serial);
+        if asking().any(has_taken) { Uptake::Taken } else { Uptake::Asked }
+    }
+
+    /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours. nginx asks all our
+    /// addresses in turn, from a socket for each.
+    pub(super) fn worker_at_other_addresses(&self, socket: usize, now: Instant) -> Option<(u64, Instant)> {
+        let asking = self.pollers.iter().filter(|(_, poller)| poller.asks(now));
+        let newest = asking.map(|(_, poller)| (poller.number, poller.since)).max()?;
+        let is_its = |(asker, poller): &(Asker, Poller)| asker.socket == socket && poller.number == newest.0;
+        (!self.pollers.iter().any(is_its)).then_some(newest)
+    }
+
+    /// Returns what is known of an asker.
+    pub(super) fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {
+        self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
+    }
+
+    /// Returns who has to be forgotten before somebody else asks: who is gone, and if there are too many, who has been silent for longest.
+    pub(super) fn too_many(&self, now: Instant) -> Vec<Asker> {
+        let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
+        let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
+        if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
+            let idle = self.pollers.iter().filter(|(_, poller)| poller.held.is_none());
+            let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
+            forgotten.extend(oldest.map(|(asker, _)| *asker));
+        }
+        forgotten
+    }
+}

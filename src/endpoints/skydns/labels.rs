@@ -67,6 +67,11 @@ pub(super) fn place(labels: &[String], key: &str) -> String {
     format!("{}{END}{key}", labels.join(&between))
 }
 
+/// Returns the key at this place, which may have any characters.
+pub(super) fn key_of(place: &str) -> Option<&str> {
+    place.split_once(END).map(|(_, key)| key)
+}
+
 /// Returns the label of the child of `beginning` in which this place is; `None` if it is at `beginning` itself.
 pub(super) fn child<'a>(beginning: &str, place: &'a str) -> Option<&'a str> {
     place.strip_prefix(beginning)?.strip_prefix(BETWEEN)?.split([BETWEEN, END]).next()

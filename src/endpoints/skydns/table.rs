@@ -146,7 +146,7 @@ impl NameTable {
             domain.labels.iter().chain([&service]).for_each(|label| labels::push(&mut beginning, label));
             let range = labels::at_or_below(&beginning);
             // Two services may have the same label.
-            let is_of = |place: &str| place.rsplit('\0').next().is_some_and(|key| key.starts_with(folder));
+            let is_of = |place: &str| labels::key_of(place).is_some_and(|key| key.starts_with(folder));
             let gone: Vec<Box<str>> =
                 self.range(&range).map(|(place, _)| place).filter(|place| is_of(place)).map(Box::from).collect();
             gone.iter().for_each(|place| drop(self.records.remove(place)));

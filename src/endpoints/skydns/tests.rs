@@ -409,6 +409,7 @@ fn backends_are_records_below_their_services_domain() {
         ("/services/web/e", "nonsense"),
         ("/services/webs/x", "web.example.org:443"),
         ("/services/loose", "10.0.0.5:80"),
+        ("/services/a\0b/x", "10.0.0.6:80"),
     ];
     let mut table = NameTable::new(places());
     let refused = table.update(tree(&entries), KeyLeases::default());
@@ -429,9 +430,12 @@ fn backends_are_records_below_their_services_domain() {
     assert_eq!(lines(&table, "core-1-web-80.web.svc.internal", RecordType::A, 0).len(), 1);
     // What goes leaves no record, and touches no other service.
     let mut later = tree(&entries);
-    later.advance(Revision(43), [], [Key::from("/services/web/b"), Key::from("/services/web/c")]);
+    assert_eq!(lines(&table, "a-b.svc.internal", RecordType::A, 0).len(), 1);
+    let gone = ["/services/web/b", "/services/web/c", "/services/a\0b/x"];
+    later.advance(Revision(43), [], gone.map(Key::from));
     table.update(later, KeyLeases::default());
     assert_eq!(lines(&table, "web.svc.internal", RecordType::A, 0), ["web.svc.internal. 30 A 10.0.0.1"]);
+    assert_eq!(lines(&table, "a-b.svc.internal", RecordType::A, 0), ["NXDomain", "svc.internal. 60 SOA"]);
     assert_eq!(host(&table), ["webs.svc.internal. 30 CNAME web.example.org."]);
 }
 

@@ -294,8 +294,7 @@ impl Answerer {
         if decision == Handling::Answer { self.answer(&name, from, now) } else { None }
     }
 
-    /// Remembers a new asker of a name. A worker asks for all names of an upstream from one socket and in one moment, so questions
-    /// that are held for the same socket are those of a process that has ended.
+    /// Remembers a new asker of a name. Questions that are held for the same socket and not repeated are those of a process that has ended.
     fn meet(&mut self, from: Asker, name: &EndpointName, now: Instant) {
         let Some(named) = self.names.get_mut(name) else { return };
         let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
@@ -307,7 +306,8 @@ impl Answerer {
         }
         for other in self.by_asker.get(&from).cloned().unwrap_or_default() {
             let named = self.names.get_mut(&other);
-            if named.and_then(|named| named.poller(from)).is_some_and(|poller| poller.held.is_some()) {
+            let is_over = |poller: &mut Poller| poller.held.is_some() && !poller.asks(now);
+            if named.and_then(|named| named.poller(from)).is_some_and(is_over) {
                 self.forget(from, &other);
             }
         }

@@ -427,8 +427,33 @@ fn the_next_owner_of_a_port_gets_no_answer_to_older_questions() {
     assert_eq!(walk.ask(1, 11), None, "held");
     walk.name = EndpointName::new("other-1");
     walk.publish(&["10.0.0.2:82"]);
+    walk.pass(8000);
     assert_eq!(walk.ask(1, 20), Some(vec![82]));
-    walk.pass(4000);
+    walk.pass(2000);
     assert_eq!(walk.tick(), [] as [u16; 0]);
     assert!(walk.answerer.by_asker.len() == 1);
+}
+
+#[test]
+fn a_question_is_held_while_its_asker_begins_to_ask_for_another_name() {
+    let mut walk = Walk::new();
+    let [first, early, late] = ["web-1", "web-2", "web-3"].map(EndpointName::new);
+    walk.publish(&["10.0.0.1:81"]);
+    let ask = |walk: &mut Walk, name: &EndpointName, id: u16| {
+        walk.name = name.clone();
+        walk.ask(1, id)
+    };
+    assert_eq!(ask(&mut walk, &early, 20), None, "not published");
+    assert!(ask(&mut walk, &first, 10).is_some());
+    walk.pass(1000);
+    assert_eq!(ask(&mut walk, &first, 11), None, "held");
+    // After a restart of ours, nginx repeats its questions one after the other.
+    for (name, id) in [(&early, 20), (&late, 30)] {
+        walk.name = name.clone();
+        walk.publish(&["10.0.0.2:82"]);
+        assert!(walk.ask(1, id).is_some());
+    }
+    walk.name = first;
+    assert_eq!(walk.uptake(), Uptake::Taken);
+    assert_eq!(walk.publish(&["10.0.0.3:83"]), [1]);
 }

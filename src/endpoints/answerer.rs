@@ -125,6 +125,10 @@ impl Answerer {
                 }
             }
             self.answer_held(&name, now, &mut packets);
+            if let Some(named) = self.names.get(&name) {
+                // nginx may have its targets from an answer of our last run.
+                self.shared.srv_records(named.peers(&self.refuge), now);
+            }
         }
         packets
     }

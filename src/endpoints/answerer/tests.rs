@@ -348,6 +348,24 @@ fn targets_are_answered_and_other_names_are_refused() {
 }
 
 #[test]
+fn targets_in_an_answer_of_an_earlier_run_are_known() {
+    let addresses: Vec<String> = (1..100).map(|n| format!("10.0.0.{n}:80")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let [mut earlier, mut walk] = [Walk::new(), Walk::new()];
+    for walk in [&mut earlier, &mut walk] {
+        walk.publish(&addresses);
+    }
+    let question = query(&format!("_peers._tcp.{}", earlier.name), RecordType::SRV, 1);
+    let answer = Message::from_vec(&earlier.take(asker(1), &question, Some(true)).unwrap().bytes).unwrap();
+    assert!(!answer.answers.is_empty());
+    for record in answer.answers {
+        let RData::SRV(service) = record.data else { panic!("{record:?}") };
+        let question = query(&service.target.to_ascii(), RecordType::A, 2);
+        assert!(walk.take(asker(1), &question, Some(true)).is_some(), "{}", service.target);
+    }
+}
+
+#[test]
 fn another_users_questions_are_answered_and_change_nothing() {
     let mut walk = Walk::new();
     assert_eq!(walk.ask(STRANGER, 1), None, "a name that is not published yet");

@@ -32,7 +32,7 @@ pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
         endpoint_events::names_not_answered("the store is not watched (hint: --watch)");
         return None;
     }
-    let (questions, leases) = mpsc::channel(leases::MOST_WAITING);
+    let (questions, leases) = mpsc::channel(leases::MAX_WAITING);
     let service = NameService::new(places, forwarder(names), questions);
     if let StoreSettings::Etcd(settings) = &settings.store {
         let learner = Arc::clone(&service);

@@ -19,7 +19,7 @@ const NGINX_UDP_BYTES: usize = 4096;
 /// Seconds for which nginx keeps the addresses of a target, which never change.
 const TARGET_TTL_SECONDS: u32 = 3600;
 /// Most questions for names that nobody has published yet.
-const MOST_EARLY: usize = 4096;
+const MAX_EARLY: usize = 4096;
 
 /// An asker over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -241,10 +241,10 @@ impl Answerer {
         (arrived, now): (Instant, Instant),
     ) {
         let key = (name, from);
-        if self.early.len() >= MOST_EARLY {
+        if self.early.len() >= MAX_EARLY {
             self.forget_early(now);
         }
-        if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
+        if self.early.len() < MAX_EARLY || self.early.contains_key(&key) {
             self.early.insert(key, (question, arrived));
         }
     }

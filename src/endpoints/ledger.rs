@@ -24,7 +24,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(1);
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
 /// Most addresses of a name that are remembered until they have drained; then the oldest are forgotten.
-const MOST_LOST: usize = 1024;
+const MAX_LOST: usize = 1024;
 
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -345,7 +345,7 @@ impl LostEndpoints {
     fn add(&mut self, addresses: &[SocketAddr]) {
         self.undrained.retain(|known| !addresses.contains(known));
         self.undrained.extend(addresses);
-        self.undrained.drain(..self.undrained.len().saturating_sub(MOST_LOST));
+        self.undrained.drain(..self.undrained.len().saturating_sub(MAX_LOST));
     }
 }
 

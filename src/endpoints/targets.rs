@@ -11,7 +11,7 @@ use crate::model::dns::Srv;
 use crate::model::endpoints::{DOMAIN, Endpoint};
 
 /// Most targets for endpoints of the same port, weight and priority: each costs nginx two questions.
-const MOST_TARGETS: usize = 32;
+const MAX_TARGETS: usize = 32;
 /// Time for which the addresses of a shared name are kept after the last answer that points at it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
@@ -35,7 +35,7 @@ impl SharedNames {
         for ((is_backup, weight, port), addresses) in groups {
             let priority = if is_backup { 2 } else { 1 };
             let record = |target| Srv { priority, weight, port, target };
-            if addresses.len() <= MOST_TARGETS {
+            if addresses.len() <= MAX_TARGETS {
                 records.extend(addresses.into_iter().map(own_name).map(record));
             } else {
                 records.extend(self.share(addresses, now).into_iter().map(record));
@@ -48,7 +48,7 @@ impl SharedNames {
     fn share(&mut self, addresses: Vec<IpAddr>, now: Instant) -> Vec<String> {
         let mut buckets: BTreeMap<u64, Vec<IpAddr>> = BTreeMap::new();
         for address in addresses {
-            buckets.entry(hash(&address) % MOST_TARGETS as u64).or_default().push(address);
+            buckets.entry(hash(&address) % MAX_TARGETS as u64).or_default().push(address);
         }
         let mut names = Vec::with_capacity(buckets.len());
         for mut members in buckets.into_values() {
@@ -144,14 +144,14 @@ mod tests {
             .map(|n| Endpoint { address: (Ipv4Addr::from(0x0a00_0000 + n), 80).into(), weight: 1, is_backup: false })
             .collect();
         let before = names.srv_records(&many, now);
-        assert_eq!(before.len(), MOST_TARGETS);
+        assert_eq!(before.len(), MAX_TARGETS);
         assert_eq!(resolved(&names, &before).len(), 5000);
         let after = names.srv_records(&many[1..], now);
         assert_eq!(resolved(&names, &after).len(), 4999);
         let targets = |records: &[Srv]| records.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
-        assert_eq!(targets(&before).intersection(&targets(&after)).count(), MOST_TARGETS - 1);
-        assert_eq!(names.by_label.len(), MOST_TARGETS + 1);
+        assert_eq!(targets(&before).intersection(&targets(&after)).count(), MAX_TARGETS - 1);
+        assert_eq!(names.by_label.len(), MAX_TARGETS + 1);
         names.srv_records(&many[1..], now + KEPT_FOR);
-        assert_eq!(names.by_label.len(), MOST_TARGETS, "nobody has been given the other name for a while");
+        assert_eq!(names.by_label.len(), MAX_TARGETS, "nobody has been given the other name for a while");
     }
 }

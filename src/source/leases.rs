@@ -13,7 +13,7 @@ use crate::world::etcd::Members;
 use crate::world::{clock, random};
 
 /// Most questions that wait.
-pub const MOST_WAITING: usize = 256;
+pub const MAX_WAITING: usize = 256;
 /// Pause after a question.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause after a failure; what was to be asked meanwhile is forgotten.

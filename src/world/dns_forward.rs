@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::random;
 
 /// Most questions under way.
-const MOST_IN_FLIGHT: usize = 256;
+const MAX_IN_FLIGHT: usize = 256;
 /// Most servers that are asked for one question.
-const MOST_SERVERS: usize = 3;
+const MAX_SERVERS: usize = 3;
 /// Time limit for one server: three of them answer within the five seconds that clients wait.
 const SERVER_LIMIT: Duration = Duration::from_millis(1500);
 /// Longest datagram that is taken; the number of bytes that clients ask for at most.
@@ -58,7 +58,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// Returns a forwarder to these servers, except `own`.
     pub fn new(servers: ForwardServers, own: Vec<SocketAddr>, is_reply: IsReply) -> Forwarder {
-        Forwarder { servers, own, is_reply, in_flight: Arc::new(Semaphore::new(MOST_IN_FLIGHT)) }
+        Forwarder { servers, own, is_reply, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
     }
 
     /// Asks the servers, one after the other, on the runtime of the caller; then calls `done` with the reply, if there is one. If
@@ -99,7 +99,7 @@ impl Forwarder {
             ForwardServers::OfFile(path) => of_resolv_conf(&std::fs::read_to_string(path).unwrap_or_default()),
         };
         servers.retain(|server| !self.own.contains(server));
-        servers.truncate(MOST_SERVERS);
+        servers.truncate(MAX_SERVERS);
         servers
     }
 }

@@ -26,7 +26,7 @@ const DATAGRAM_BYTES: usize = 4096;
 /// Longest message that is read from a connection: no question is longer.
 const LONGEST_MESSAGE_BYTES: u16 = 4096;
 /// Most connections at a time, if the process may have enough descriptors; the oldest makes room for a new one.
-const MOST_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// Connections that wait to be accepted: what comes beyond them tries again only after a second.
 const BACKLOG: i32 = 4096;
 /// Time limit for a question on a connection, and for its answer.
@@ -324,7 +324,7 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
 async fn accept(listener: TcpListener, index: usize, responder: Arc<dyn Respond>) {
     let own = listener.local_addr().map(|address| address.ip());
     let mut connections = std::collections::VecDeque::new();
-    let room = host::descriptor_share(MOST_CONNECTIONS);
+    let room = host::descriptor_share(MAX_CONNECTIONS);
     loop {
         match listener.accept().await {
             Ok((_, from)) if own.as_ref().is_ok_and(|own| !is_meant_for(*own, from.ip())) => {}

@@ -16,7 +16,7 @@ const PORT: u16 = 503;
 /// Time limit for a request to begin, and for its client to read the answer.
 const LIMIT: Duration = Duration::from_secs(1);
 /// Most connections at a time; others wait.
-const MOST_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 24\r\nRetry-After: 5\r\n\
@@ -36,7 +36,7 @@ pub fn start(address: IpAddr) -> SocketAddr {
 }
 
 async fn serve(listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {

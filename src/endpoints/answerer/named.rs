@@ -7,7 +7,7 @@ use crate::endpoints::poller::Poller;
 use crate::model::endpoints::Endpoint;
 
 /// Most askers of one name that are remembered.
-pub(super) const MOST_POLLERS: usize = 64;
+pub(super) const MAX_POLLERS: usize = 64;
 
 /// One name.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Named {
     pub(super) fn too_many(&self, now: Instant) -> Vec<Asker> {
         let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
         let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
-        if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
+        if self.pollers.len() - forgotten.len() >= MAX_POLLERS {
             let idle = self.pollers.iter().filter(|(_, poller)| poller.held.is_none());
             let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
             forgotten.extend(oldest.map(|(asker, _)| *asker));

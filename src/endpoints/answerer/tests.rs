@@ -423,12 +423,12 @@ fn strangers_cannot_fill_the_memory() {
         walk.pass(1);
     }
     let name = walk.name.clone();
-    assert_eq!(walk.answerer.names[&name].pollers.len(), named::MOST_POLLERS);
+    assert_eq!(walk.answerer.names[&name].pollers.len(), named::MAX_POLLERS);
     walk.name = EndpointName::new("unknown");
     for port in 1..=5000 {
         walk.ask(port, 1);
     }
-    assert_eq!(walk.answerer.early.len(), MOST_EARLY);
+    assert_eq!(walk.answerer.early.len(), MAX_EARLY);
     walk.pass(7001);
     walk.ask(5001, 1);
     assert_eq!(walk.answerer.early.len(), 1, "the others do not ask any more");

@@ -128,7 +128,7 @@ fn lost_endpoints_are_remembered_until_they_have_drained() {
     assert_eq!(walk.ledger.lost_by(&resource), [address(2)].into());
     let many: Vec<SocketAddr> = (0..2000).map(|port| ([10, 0, 0, 1], port).into()).collect();
     walk.ledger.lose(&name(), &many, walk.now);
-    assert_eq!(walk.ledger.lost(&name()), &many[2000 - MOST_LOST..]);
+    assert_eq!(walk.ledger.lost(&name()), &many[2000 - MAX_LOST..]);
 }
 
 #[test]

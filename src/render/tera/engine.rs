@@ -32,9 +32,9 @@ pub(super) fn empty(mode: Escape) -> Tera {
 }
 
 /// Writes a text unchanged if it is harmless in an nginx file, and stops the render if not. Tera's escape function.
-/// Tera never calls it for what the template marks `| safe`.
+/// Tera never calls it for what has its mark: what the template marks `| safe`, and what `nginx_string` and `servers` return.
 fn only_harmless(text: &str, output: &mut dyn Write) -> io::Result<()> {
-    if quote::is_harmless(text) || TeraRun::has_quoted(text) {
+    if quote::is_harmless(text) {
         return output.write_all(text.as_bytes());
     }
     TeraRun::refuse(text);

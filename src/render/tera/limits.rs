@@ -166,13 +166,17 @@ fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insert
         (TagKind::Statement, "include" | "component") => return insertions.push(round(tag, word, source)),
         _ => None,
     };
-    let Some(from) = expression else { return };
-    let rest = &masked[from..];
-    // A component is no value, and what is ours needs no limit.
-    if rest.trim().is_empty() || rest.trim_start().starts_with('<') || rest.trim_start().starts_with("__each") {
+    let is_own = matches!(tag.kind, TagKind::Comment | TagKind::Raw);
+    let rest = &masked[expression.unwrap_or(0)..];
+    // What is ours needs no limit.
+    if is_own || rest.trim().is_empty() || rest.trim_start().starts_with("__each") {
         return;
     }
+    let from = expression.unwrap_or(0);
+    // A component is no value, but has some as arguments, like a filter of a block.
+    let is_value = expression.is_some() && !rest.trim_start().starts_with('<');
     let limit = match (tag.kind, word) {
+        _ if !is_value => None,
         (TagKind::Statement, "for") => Some(Limit::Rounds),
         (TagKind::Print, _) if is_kept => Some(Limit::Kept),
         _ => cost(rest, tag.kind),

@@ -2,7 +2,6 @@
 //! thread's cell, put there and taken away by `TeraRun::run`.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tera::Tera;
@@ -20,8 +19,6 @@ pub(in crate::render) struct TeraRun {
     pub(super) patterns: Patterns,
     /// The templates that live together with the one that is rendered: loops that are printed piece by piece.
     pub(super) templates: Arc<Tera>,
-    /// Texts that `nginx_string` has made: each may be printed as a whole.
-    pub(super) quoted: HashSet<String>,
     /// Error of the function that failed.
     pub(super) failure: Option<Problem>,
     /// Text that may not be printed, and stopped the render.
@@ -43,8 +40,7 @@ impl Drop for CellGuard {
 
 impl TeraRun {
     pub(super) fn new(session: RenderSession, memory: TeraMemory, templates: Arc<Tera>) -> TeraRun {
-        let (patterns, quoted) = Default::default();
-        TeraRun { session, memory, patterns, templates, quoted, failure: None, refused: None }
+        TeraRun { session, memory, patterns: Patterns::default(), templates, failure: None, refused: None }
     }
 
     /// Runs `render` with this within reach of the functions, and returns it; `None` if `render` took it away.
@@ -61,12 +57,6 @@ impl TeraRun {
             Some(run) => work(run).inspect_err(|failure| run.failure = Some(failure.clone())),
             None => Err(Problem::new("called outside of a render")),
         })
-    }
-
-    /// Checks whether `nginx_string` has made this text.
-    pub(super) fn has_quoted(text: &str) -> bool {
-        // Most texts are not asked for: they are harmless.
-        RUNNING.with_borrow(|running| running.as_ref().is_some_and(|run| run.quoted.contains(text)))
     }
 
     /// Records the text that may not be printed.

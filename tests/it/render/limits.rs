@@ -205,7 +205,14 @@ fn a_long_list_is_made_and_sifted_in_linear_time() {
 fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
     let refused = "and may not be printed in an nginx file";
     let quoted = "{% set q = nginx_string(text=\"A b; C\") %}";
-    for whole in ["{{ q }}", "{% set r = q %}{{ r }}", "{{ [q][0] }}", "{{ q | default(value=1) }}", "{{ q | trim }}"] {
+    for whole in [
+        "{{ q }}",
+        "{% set r = q %}{{ r }}",
+        "{{ [q, 1][0] }}",
+        "{% set l = [1, q] %}{{ l?[1] }}",
+        "{{ q | default(value=1) }}",
+        "{{ q | trim }}",
+    ] {
         let text = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{whole}"), None);
         assert_eq!(text.unwrap(), "\"A b; C\"", "{whole}");
     }
@@ -214,6 +221,7 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
         "{% set r %} a {{ q }};\n{% endset %}{{ r }}",
         "{% set r %}  a {{ q }}; \n\n{% endset %} {{ r | trim }}\n",
         "{% set r %}  a {{ q }};\n{% endset %} {{ r | trim_start }}",
+        " a{{ q | indent(first=true, width=1) }};\n",
     ] {
         let text = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{block}"), None);
         assert_eq!(text.unwrap(), " a \"A b; C\";\n", "{block}");
@@ -221,6 +229,7 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
     for part in [
         "{{ q[1:6] }}",
         "{{ q[0] }}{{ q[2] }}",
+        "{{ q[0:4][2] }}{{ [q][0][3] }}",
         "{{ q | trim(pat='\"') }}",
         "{{ q | trim_start(pat='\"') }}",
         "{{ q | trim_end(pat='\"') }}",
@@ -231,7 +240,14 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
         "{{ q | reverse }}",
         "{{ q ~ ';' }}",
         "{{ [q, q] | join(sep='') }}",
-        "{{ q | indent(first=true) }}",
+        "{{ q?[1:6] }}",
+        "{{ q?[0] }}{{ q?[2] }}",
+        "{{ <one part={q[1:6]} /> }}",
+        "{% set r = <one part={q?[1:6]} /> %}{{ r }}",
+        "{% <one part={q[1:6]}> %}{% </one> %}",
+        "{% filter default(value=q[1:6], boolean=true) %}{% endfilter %}",
+        "{% set r | default(value=q[1:6], boolean=true) %}{% endset %}{{ r }}",
+        "{{ q | indent(first=true, indentation=';') }}",
         "{% for c in q %}{{ c }}{% endfor %}",
         "{{ q | split(sep=' ') | last }}",
         "{% set r %}{{ q }}{% endset %}{{ r[1:6] }}",
@@ -239,7 +255,8 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
         "{% set r %}{{ q }}{% endset %}{{ r | trim(pat='\"') }}",
         "{% set r %}{{ q }}{% endset %}{{ r | indent(first=true, indentation=';') }}",
     ] {
-        let problem = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{part}"), None).unwrap_err();
+        let component = "{% component one(part) %}{{ part }}{% endcomponent %}";
+        let problem = render(Engine::Tera, Escape::Nginx, &format!("{component}{quoted}{part}"), None).unwrap_err();
         assert!(problem.to_string().contains(refused), "{part}\n{problem}");
     }
     let quoted = "{{$q := nginxString \"A b; C\"}}";

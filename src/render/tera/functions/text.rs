@@ -59,7 +59,5 @@ fn base64_decode(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Proble
 fn nginx_string(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
     let quoted = quote::nginx_string(text).map_err(|what| call.failure(run.session.about(text, what)))?;
-    let value = Value::from(quoted.as_str());
-    run.quoted.insert(quoted);
-    Ok(value)
+    Ok(Value::safe_string(&quoted))
 }

@@ -26,7 +26,8 @@ pub(super) fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
         match byte {
             b'(' | b'[' | b'{' => {
                 let before = masked[from..at].trim_end().bytes().next_back();
-                let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''));
+                // `?[` asks for a part of what may be undefined.
+                let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\'' | b'?'));
                 open.push(Bracket { at, is_part: byte == b'[' && follows_value, within: Within::Item, start: at + 1 });
             }
             b')' | b']' | b'}' => {
@@ -34,7 +35,8 @@ pub(super) fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
                     found.extend(bracket.end(at));
                     let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
                     if bracket.is_part && !goes_on {
-                        let text = format!(" | {} ", Limit::Part.name());
+                        let limit = if masked[bracket.at..at].contains(':') { Limit::Part } else { Limit::Letter };
+                        let text = format!(" | {} ", limit.name());
                         found.push(Insertion { at: at + 1, text, of: bracket.at });
                     }
                 }

@@ -19,12 +19,15 @@ pub(super) enum Limit {
     Item,
     /// Takes Tera's mark from a part of a text that may be printed as it is: it holds for the whole.
     Part,
+    /// The same for one letter, but not for an item of a list or a map, which may be a whole text.
+    Letter,
     /// Counts what is printed into a block that the template keeps.
     Kept,
 }
 
 impl Limit {
-    const ALL: [Limit; 6] = [Limit::Rounds, Limit::Timed, Limit::Made, Limit::Item, Limit::Part, Limit::Kept];
+    const ALL: [Limit; 7] =
+        [Limit::Rounds, Limit::Timed, Limit::Made, Limit::Item, Limit::Part, Limit::Letter, Limit::Kept];
 
     /// Returns its name in templates.
     pub(super) fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Limit {
             Limit::Made => "__made",
             Limit::Item => "__item",
             Limit::Part => "__part",
+            Limit::Letter => "__letter",
             Limit::Kept => "__kept",
         }
     }
@@ -50,8 +54,9 @@ impl Limit {
             Limit::Timed => {}
             Limit::Made => drop(size(value)?),
             Limit::Item | Limit::Kept => budget.keep(size(value)?)?,
-            Limit::Part => {
-                let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
+            Limit::Part | Limit::Letter => {
+                let is_part = |text: &&str| matches!(self, Limit::Part) || text.chars().nth(1).is_none();
+                let part = value.as_str().filter(|_| value.is_safe()).filter(is_part).map(Value::from);
                 return Ok(part.unwrap_or_else(|| value.clone()));
             }
         }

@@ -142,14 +142,15 @@ impl Tree {
     }
 }
 
-/// Returns the cleaned path of a key; `None` if it is clean. Keys without a leading slash count as clean.
+/// Returns the cleaned path of a key; `None` if it is clean. Keys without a leading slash count as clean, and so do those
+/// with a `..`: who may write below one folder of the store must not write into another.
 fn unclean_path(key: &Key) -> Option<Key> {
     let text = key.as_str();
     if !text.starts_with('/') {
         return None;
     }
     let suspicious = text.contains("//") || text.contains("/.") || (text.len() > 1 && text.ends_with('/'));
-    if !suspicious {
+    if !suspicious || text.split('/').any(|part| part == "..") {
         return None;
     }
     let cleaned = path::rooted(text);
@@ -193,6 +194,25 @@ mod tests {
             assert_eq!(tree.advance(Revision(3), [], [Key::from("/slash")]), [Key::from("/slash")]);
             assert_eq!(text(&tree, "/slash"), None);
         }
+    }
+
+    /// Who may write below one folder of etcd must not write into another.
+    #[test]
+    fn a_key_with_dots_crosses_no_folder() {
+        let mut tree = tree(&[("/s/web/../api/evil", "raw"), ("/s/web/./a//1/", "clean"), ("/s/...", "name")]);
+        for (path, expected) in [
+            ("/s/api/evil", None),
+            ("/s/web/../api/evil", Some("raw")),
+            ("/s/web/a/1", Some("clean")),
+            ("/s/...", Some("name")),
+        ] {
+            assert_eq!(text(&tree, path), expected, "{path}");
+        }
+        let changed = tree.advance(Revision(2), [(Key::from("/s/api/evil"), Value::from("own"))], []);
+        assert_eq!(changed, [Key::from("/s/api/evil")]);
+        let gone = [Key::from("/s/web/../api/evil"), Key::from("/s/web/..")];
+        assert_eq!(tree.advance(Revision(3), [], gone.clone()), gone[..1]);
+        assert_eq!(text(&tree, "/s/api/evil"), Some("own"));
     }
 
     #[test]

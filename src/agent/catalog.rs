@@ -395,12 +395,13 @@ fn still_there<'a>(conf_d: &'a FolderTexts, previous: Option<&'a Catalog>) -> im
     members.filter(move |member| is_there(&member.resource))
 }
 
-/// Returns the last good form of resources whose file is still there but is broken now.
+/// Returns the last good form of resources whose file is still there but is broken now: each in a place of its own, so that
+/// a pass that began before does not hand over what it keeps of older templates.
 fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
     still_there(conf_d, previous)
         .map(|member| &member.resource)
         .filter(|old| fresh.iter().all(|resource| resource.name() != old.name() && resource.dest != old.dest))
-        .cloned()
+        .map(|old| Arc::new(Resource::clone(old)))
         .collect()
 }
 

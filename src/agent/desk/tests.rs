@@ -26,6 +26,13 @@ fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog>
         let text = format!("[template]\nsrc = 'x.tera'\ndest = '{}'\nkeys = ['/{name}']\n{lines}\n", dest.display());
         std::fs::write(conf_d.join(format!("{name}.toml")), text).unwrap();
     }
+    let catalog = loaded(folder, None);
+    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+    Arc::new(catalog)
+}
+
+/// Returns what is loaded from a confdir.
+fn loaded(folder: &std::path::Path, previous: Option<&Catalog>) -> Catalog {
     let confdirs = Confdirs {
         folders: vec![folder.to_owned()],
         defaults: Defaults::default(),
@@ -34,9 +41,7 @@ fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog>
         named_by: None,
     };
     let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into(), None));
-    let catalog = load(&confdirs, &facts, None);
-    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
-    Arc::new(catalog)
+    load(&confdirs, &facts, previous)
 }
 
 const RELOADS: &str = "reload_cmd = 'true'";
@@ -241,6 +246,20 @@ fn a_resource_that_was_gone_for_a_moment_waits_for_its_old_pass() {
     office.end(old);
     assert_eq!(names(&office.hand_out()), ["a.toml*@11"]);
     assert_eq!(names(&office.hand_out()), [""; 0], "it is out");
+}
+
+/// Its template may have changed: what the old pass has printed of it is not its own.
+#[test]
+fn a_resource_whose_file_is_broken_is_not_the_one_in_an_old_pass() {
+    let mut office = Office::open(&[("a", "")]);
+    let before = Arc::clone(office.desk.catalog());
+    std::fs::write(office.path.join("conf.d/a.toml"), "[").unwrap();
+    let after = loaded(&office.path, Some(&before));
+    assert_eq!(after.problems.len(), 1);
+    let [old, kept] = [&before, &after].map(|catalog| catalog.member("a.toml").unwrap());
+    assert_eq!(old.resource, kept.resource);
+    assert!(!Arc::ptr_eq(&old.renderer, &kept.renderer) && !Arc::ptr_eq(&old.resource, &kept.resource));
+    office.desk.set_catalog(Arc::new(after), office.now);
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::nginx::backend::{
 
 /// Most endpoints below one name: an answer over TCP has 65,535 bytes.
 const MAX_ENDPOINTS_OF_NAME: usize = 700;
+/// Most parts that endpoints are divided into, as a multiple of the fewest that could be enough.
+const MAX_SHARDS_FOLD: usize = 8;
 /// Longest readable part of a name.
 const MAX_READABLE: usize = 40;
 /// Hexadecimal digits of the hash in a name: too many for somebody who writes keys to make two names the same by choosing limits.
@@ -203,13 +205,28 @@ fn sets(options: &Options, servers: &[Arc<UpstreamServer>]) -> BTreeMap<LineKey,
     }
     let mut sets: BTreeMap<LineKey, Vec<Endpoint>> = BTreeMap::new();
     for (key, endpoints) in grouped(true) {
-        let shards = endpoints.len().div_ceil(MAX_ENDPOINTS_OF_NAME).next_power_of_two();
+        let shards = shards(&endpoints);
         for endpoint in endpoints {
             let shard = shard(endpoint.address, shards);
             sets.entry(LineKey { shard, ..key }).or_default().push(endpoint);
         }
     }
     sets
+}
+
+/// Returns into how many parts to divide endpoints so that none is too large. Addresses that somebody has chosen to lie in one part
+/// are not divided without end.
+fn shards(endpoints: &[Endpoint]) -> usize {
+    let least = endpoints.len().div_ceil(MAX_ENDPOINTS_OF_NAME).next_power_of_two();
+    let fits = |shards: &usize| {
+        let mut counts = vec![0; *shards];
+        endpoints.iter().for_each(|endpoint| counts[shard(endpoint.address, *shards)] += 1);
+        counts.into_iter().all(|count| count <= MAX_ENDPOINTS_OF_NAME)
+    };
+    let most = least * MAX_SHARDS_FOLD;
+    std::iter::successors(Some(least), |shards| Some(shards * 2).filter(|shards| *shards <= most))
+        .find(fits)
+        .unwrap_or(most)
 }
 
 /// Returns which of so many parts, a power of two, an address belongs to: in every build and release the same.

@@ -177,6 +177,13 @@ fn many_endpoints_are_spread_over_names() {
         let is_split = |set: &EndpointSet| set.endpoints.iter().all(|one| one.is_backup == set.endpoints[0].is_backup);
         assert!(expected == 1 || sets.iter().all(is_split));
     }
+    // A power of two of full names: about half of them would have more than an answer takes.
+    for count in [1_400, 2_800, 5_600] {
+        let all: Vec<_> = many(count).into_iter().map(|server| plain(server.address())).collect();
+        let sets = names_of(form(), "/s/", &Options::default(), &all);
+        assert!(sets.iter().all(|set| set.endpoints.len() <= MAX_ENDPOINTS_OF_NAME), "{count}");
+        assert_eq!(sets.iter().map(|set| set.endpoints.len()).sum::<usize>(), count as usize);
+    }
     // An endpoint that goes moves no other.
     let (before, after) = (many(2_300), many(2_299));
     let [before, after] = [before, after].map(|servers| names_of(form(), "/s/", &Options::default(), &servers));

@@ -1,7 +1,7 @@
 //! Lists of networks in CIDR notation, and the addresses that are never backends. Pure.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A list of IPv4 and IPv6 networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +52,14 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     (length <= longest).then_some((ip, length))
 }
 
-/// Returns whether the address is unspecified, link-local (cloud metadata services live there), multicast or broadcast.
+/// Address of the metadata service of Amazon's cloud over IPv6, which is not link-local.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// Returns whether the address is unspecified, link-local or otherwise that of a cloud's metadata service, multicast or broadcast.
 pub(super) fn is_never_a_backend(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_multicast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_multicast() || ip == METADATA_V6,
     }
 }
 
@@ -79,6 +82,19 @@ mod tests {
             ("::/0", "2001:db9::1", true),
         ] {
             assert_eq!(Networks::parse([network]).unwrap().contain(ip.parse().unwrap()), expected, "{network} {ip}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_metadata_services_are_never_backends() {
+        for (ip, expected) in [
+            ("169.254.169.254", true),
+            ("fe80::a9fe:a9fe", true),
+            ("fd00:ec2::254", true),
+            ("fd00:ec2::253", false),
+            ("fd00::254", false),
+        ] {
+            assert_eq!(is_never_a_backend(ip.parse().unwrap()), expected, "{ip}");
         }
     }
 

@@ -3,11 +3,18 @@
 /// Least similarity of two names (0 to 1) for one to be offered for the other.
 const ALIKE: f64 = 0.85;
 
+/// Longest name that is compared: the time for it grows with the square of its length.
+const MAX_NAME_BYTES: usize = 256;
+
 /// Returns the known name most like `name`, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > MAX_NAME_BYTES {
+        return None;
+    }
     let name = name.to_lowercase();
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_NAME_BYTES)
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
             let likeness = strsim::jaro_winkler(&name, &lower);
@@ -33,7 +40,8 @@ mod tests {
 
     #[test]
     fn likely_slips_are_recognised_and_strangers_are_not() {
-        let known = ["src", "dest", "keys", "check_cmd", "reload_cmd", "mode", "owner"];
+        let long = "a".repeat(300);
+        let known = [&*long, "src", "dest", "keys", "check_cmd", "reload_cmd", "mode", "owner"];
         for (written, expected) in [
             ("check_command", Some("check_cmd")),
             ("reload", Some("reload_cmd")),
@@ -43,6 +51,7 @@ mod tests {
             ("colour", None),
             ("x", None),
             ("", None),
+            (&format!("{long}b"), None),
         ] {
             assert_eq!(nearest(written, known), expected, "{written}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::folders::KeptServers;
 use super::library::servers::{self, UpstreamServer};
-use super::session::{RenderSession, shown};
+use super::session::{RenderSession, is_too_long, shown};
 use crate::model::problem::Problem;
 use crate::nginx::backend::{Networks, Options, ServerLimits, Subfolders, UnixSockets, WantedAddress};
 
@@ -118,9 +118,12 @@ fn owned(texts: Vec<&str>) -> Vec<String> {
 pub(super) fn folder(session: &RenderSession, prefix: &str) -> Result<String, Problem> {
     let folder = format!("{}/", prefix.strip_suffix('/').unwrap_or(prefix));
     if !session.view.view().may_see_below(&folder) {
-        let below = match session.part_of(prefix) {
-            Some(key) => format!("the folder that is made with the value of key `{}`", shown(key)),
-            None => format!("`{}`", shown(&folder)),
+        let below = if is_too_long(prefix) {
+            format!("a folder with a name of {} bytes", prefix.len())
+        } else if let Some(key) = session.part_of(prefix) {
+            format!("the folder that is made with the value of key `{}`", shown(key))
+        } else {
+            format!("`{}`", shown(&folder))
         };
         let failure = Problem::new(format!("nothing below {below} can be seen"));
         return Err(failure.hint("it is not covered by the `keys` of this resource"));

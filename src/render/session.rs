@@ -12,6 +12,7 @@ use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};
 use crate::model::endpoints::ServersForm;
 use crate::model::generation;
+use crate::model::key::MAX_KEY_BYTES;
 use crate::model::problem::Problem;
 use crate::model::text;
 use crate::model::view::View;
@@ -107,7 +108,8 @@ impl RenderSession {
     }
 
     /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Also
-    /// finds a value that was escaped or changed its case on the way, by a long word of it.
+    /// finds a value that was escaped or changed its case on the way, by a long word of it. Not for a path that
+    /// [`is_too_long`].
     pub(super) fn part_of(&self, path: &str) -> Option<&str> {
         const MIN_DISTINCT_BYTES: usize = 8;
         const MIN_DISTINCT_WORD_BYTES: usize = 12;
@@ -137,6 +139,11 @@ impl RenderSession {
     pub(super) fn about(&self, text: &str, what: impl std::fmt::Display) -> String {
         format!("{} {what}", self.key_of(text).as_deref().unwrap_or("the text"))
     }
+}
+
+/// Checks whether a path is longer than any key: looking for every value in it could take longer than a render may.
+pub(super) fn is_too_long(path: &str) -> bool {
+    path.len() > MAX_KEY_BYTES
 }
 
 /// Returns a key as it may be shown in a message: on one line, and not endless.

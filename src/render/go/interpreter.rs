@@ -16,7 +16,7 @@ use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::escape;
 use crate::render::output::MAX_OUTPUT_BYTES;
-use crate::render::session::shown;
+use crate::render::session::{is_too_long, shown};
 
 /// Levels of blocks and templates within each other.
 const MAX_DEPTH: usize = 100;
@@ -255,6 +255,9 @@ impl<'a> Interpreter<'a> {
     /// Runs `include`: a file with its own templates and variables, as text.
     pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, Problem>, Trouble> {
         let Some((file, source, unit)) = self.templates.included(name)? else {
+            if is_too_long(name) {
+                return Ok(Err(Problem::new(format!("there is no template with a name of {} bytes", name.len()))));
+            }
             return Ok(Err(match self.run.session.part_of(name) {
                 Some(key) => {
                     Problem::new(format!("there is no template with the name that key `{}` holds", shown(key)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::key;
 use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
-use crate::render::session::{RenderSession, shown};
+use crate::render::session::{RenderSession, is_too_long, shown};
 use crate::render::window::Window;
 
 /// Checks whether there is a key or a directory of this name.
@@ -51,6 +51,12 @@ pub(in crate::render) struct MissingKeyHints {
 /// Returns the error for a key that does not exist, with what may have been meant.
 pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &MissingKeyHints) -> Problem {
     let window = &session.view;
+    if is_too_long(key) {
+        let (bytes, most) = (key.len(), key::MAX_KEY_BYTES);
+        return Problem::new(format!(
+            "the key does not exist: it has {bytes} bytes, and a store has none of more than {most}"
+        ));
+    }
     if let Some(from) = session.key_of(key).filter(|_| !key.is_empty()) {
         return Problem::new(format!("the key that {from} names does not exist"));
     }
@@ -84,5 +90,30 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
     match nearest(name, keys) {
         Some(near) => error.hint(format!("did you mean `{}`?", shown(&format!("{directory}/{near}")))),
         None => error.hint(hints.optional),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::{Key, Revision, Value};
+    use crate::model::range::KeyRanges;
+    use crate::model::tree::Tree;
+    use crate::model::view::View;
+    use crate::render::facts::NoWorld;
+
+    /// Looking for every value in a key of 16 MiB would take minutes, which `--render-timeout` cannot stop.
+    #[test]
+    fn a_key_that_no_store_can_have_is_compared_with_nothing() {
+        let tree = Tree::from_entries(Revision(1), [(Key::from("/a"), Value::from("a-secret-value"))]);
+        let view = View::new(tree, Arc::from(""), KeyRanges::of_directories([""]));
+        let session = RenderSession::new(view, Arc::new(NoWorld));
+        assert!(session.view.get("/a").is_some());
+        let hints = MissingKeyHints { directory: "directory", optional: "optional" };
+        let long = format!("/{}a-secret-value", "x".repeat(key::MAX_KEY_BYTES));
+        let expected = "the key does not exist: it has 4111 bytes, and a store has none of more than 4096";
+        assert_eq!(missing(&session, &long, &hints).to_string(), expected);
+        let made = "the key that is made with the value of key `/a` does not exist";
+        assert_eq!(missing(&session, &long[long.len() - 20..], &hints).to_string(), made);
     }
 }

@@ -94,7 +94,10 @@ impl Translation<'_> {
 
     /// Reads `n}`, `n,}` or `n,m}` after a brace, with the brace; the inner `None` if it counts too far, or backwards.
     fn count(&mut self) -> Option<Option<String>> {
-        let (inside, rest) = self.rest.split_once('}')?;
+        // No further than the digits: a pattern of many braces would be read many times.
+        let end = self.rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b',').count();
+        let (inside, rest) = self.rest.split_at(end);
+        let rest = rest.strip_prefix('}')?;
         let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number(least) || !(most.is_empty() || is_number(most)) {

@@ -101,3 +101,10 @@ fn what_go_refuses_is_refused() {
         assert!(refused, "{pattern} as {:?}", translate(pattern));
     }
 }
+
+#[test]
+fn a_brace_reads_no_further_than_its_count() {
+    check("^{{1,2,3}$", &["{{1,2,3}"], &["{"]);
+    check("^a{1{2}$", &["a{11"], &["a{1{"]);
+    assert_eq!(translate("a{99999999999999999999}"), None);
+}

@@ -276,6 +276,16 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
     }
 }
 
+#[test]
+fn json_of_many_lines_is_bounded_by_what_it_is_as_text() {
+    let deep = "(list ".repeat(20) + "$l" + &")".repeat(20);
+    let list = format!("{{{{$l := list}}}}{{{{range 400000}}}}{{{{$l = append $l 0}}}}{{{{end}}}}{{{{$l = {deep}}}}}");
+    let short = render(Engine::Go, Escape::None, &format!("{list}{{{{len (toJson $l)}}}}"), None);
+    assert_eq!(short.unwrap(), "800041");
+    let problem = render(Engine::Go, Escape::None, &format!("{list}{{{{len (toPrettyJson $l)}}}}"), None).unwrap_err();
+    assert!(problem.message.contains("would make a text of more than 16777216 bytes"), "{problem}");
+}
+
 /// With a search for each value in the whole text, this would take minutes.
 #[test]
 fn the_origin_of_a_long_refused_text_is_found_in_linear_time() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::builtins::list;
-use super::function::{ANY, FunctionBody, GoFunction, Parameter, TEXT, native, text, variadic};
+use super::function::{ANY, FunctionBody, GoFunction, Parameter, TEXT, made, native, text, variadic};
 use crate::model::problem::Problem;
 use crate::render::budget::bounded;
 use crate::render::go::json::{from_json, to_json};
@@ -42,8 +42,8 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("json", TEXT, |values, run| parsed(&values[0], run, json::object, "is not a JSON object")),
     native("jsonArray", TEXT, |values, run| parsed(&values[0], run, json::array, "is not a JSON array")),
     native("fromJson", TEXT, |values, run| parsed(&values[0], run, Some, "")),
-    native("toJson", ANY, |values, _| Ok(GoValue::from(json::write(to_json(&values[0]))))),
-    native("toPrettyJson", ANY, |values, _| Ok(GoValue::from(json::write_pretty(to_json(&values[0]))))),
+    native("toJson", ANY, |values, _| made(json::write(to_json(&values[0])))),
+    native("toPrettyJson", ANY, |values, _| made(json::write_pretty(to_json(&values[0])))),
     GoFunction {
         name: "include",
         parameters: &[Parameter::Text],

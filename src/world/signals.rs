@@ -17,7 +17,7 @@ pub const HANDED_ON: [Signal; 7] = [
 ];
 
 /// The signals that we handle if there is no supervised command.
-const OWN: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+const OWN: [Signal; 5] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1];
 
 /// A listener for several signals.
 pub struct Signals {
@@ -25,8 +25,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen for SIGTERM, SIGINT, SIGHUP and SIGUSR1. A signal that cannot be listened for keeps its default
-    /// effect. Must be called inside the runtime.
+    /// Starts to listen for SIGTERM, SIGINT, SIGQUIT, SIGHUP and SIGUSR1. A signal that cannot be listened for keeps its
+    /// default effect. Must be called inside the runtime.
     pub fn listen() -> Signals {
         Signals::listen_for(&OWN)
     }

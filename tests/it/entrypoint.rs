@@ -72,6 +72,26 @@ fn as_pid_1_the_command_is_pid_1() {
 }
 
 #[test]
+fn sigquit_waits_for_the_transaction_as_sigterm_does() {
+    for arguments in [&["--onetime", "--", "/bin/true"][..], &["--onetime"], &["--watch"]] {
+        let sandbox = Sandbox::new();
+        sandbox.set_store("v: {x: one}\n");
+        let (runs, go_on) = (sandbox.text_path("runs"), sandbox.text_path("go-on"));
+        let slow = format!("touch {runs}; while ! test -e {go_on}; do sleep 0.01; done");
+        sandbox.plain_resource("app", &format!("reload_cmd = \"{slow}\""));
+        let mut daemon = match arguments.contains(&"--") {
+            true => sandbox.start_with_command(arguments),
+            false => sandbox.start(arguments),
+        };
+        sandbox.wait_for_file("runs");
+        daemon.signal(Signal::SIGQUIT);
+        std::fs::write(&go_on, "").unwrap();
+        let expected = if arguments == ["--watch"] { 0 } else { 128 + 3 };
+        assert_eq!(code(&mut daemon), Some(expected), "{arguments:?}: {}", sandbox.log());
+    }
+}
+
+#[test]
 fn a_signal_ends_a_pass_that_waits_for_its_store() {
     let mut sandbox = entrypoint();
     let nobody = format!("http://127.0.0.1:{}", free_port());

@@ -293,7 +293,7 @@ impl Agent {
         let board = &self.outlook.board;
         let revision = board.with(|board| {
             let is_idle = board.passes_with_work() == passes_with_work && board.is_up_to_date();
-            is_idle.then(|| board.applied_revision.unwrap_or_default())
+            is_idle.then_some(board.applied_revision)
         });
         if let Some(revision) = revision.filter(|_| self.outlook.logs && self.outlook.terms.apply()) {
             events::up_to_date(self.desk.catalog().members.len(), revision);

@@ -169,7 +169,7 @@ fn say_nothing_to_do(settings: &Settings, round: &Round, shown: Exit) {
     }
     if !settings.preview.noop && n_resources > 0 && is_whole && round.reports.iter().all(is_up_to_date) {
         let revision = round.reports.iter().map(|report| report.revision).max().unwrap_or_default();
-        events::up_to_date(n_resources, revision);
+        events::up_to_date(n_resources, Some(revision));
     }
 }
 

@@ -94,7 +94,7 @@ pub struct Board {
     pub upstream_troubles: UpstreamTroubles,
     /// Sums over all resources, present and past, so that they never decrease.
     pub totals: Totals,
-    /// Revision of the last successful pass.
+    /// Newest revision of the settings' store of which a pass succeeded. Revisions of other stores cannot be compared with it.
     pub applied_revision: Option<Revision>,
     /// Whether every group was tried and one succeeded, or there is no group. Once true, it stays true.
     has_applied: bool,
@@ -208,6 +208,19 @@ impl Board {
     /// Records an event of the store. `unix_seconds` is the current time.
     pub fn record_event(&mut self, event: &Event, now: Instant, unix_seconds: u64) {
         self.store.record(event, now, unix_seconds);
+        // A store that was restored from a backup does not know what was applied before.
+        self.applied_revision = self.applied_revision.filter(|revision| self.knows(*revision));
+    }
+
+    /// Returns whether the settings' store has had this revision. One that is not read knows nothing better.
+    fn knows(&self, revision: Revision) -> bool {
+        self.store.revision.is_none_or(|newest| revision <= newest)
+    }
+
+    /// Returns whether the revisions of this group's passes, which are those of its first resource, are from the settings' store.
+    fn reads_own_store(&self, id: &str) -> bool {
+        let first = self.names.get(id).and_then(|name| self.resources.get(name));
+        first.is_some_and(|first| first.about.store.is_empty() || *first.about.store == *self.store.backend)
     }
 
     /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.
@@ -254,7 +267,8 @@ impl Board {
                 );
             }
         }
-        if report.outcome.is_final() && report.dropped.is_empty() {
+        let is_whole = report.outcome.is_final() && report.dropped.is_empty();
+        if is_whole && self.reads_own_store(id) && self.knows(report.revision) {
             self.applied_revision = self.applied_revision.max(Some(report.revision));
         }
         self.update_has_applied();

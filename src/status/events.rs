@@ -196,12 +196,13 @@ pub fn mended() {
 }
 
 /// Logs that a round found every file as wanted.
-pub fn up_to_date(n_resources: usize, revision: Revision) {
+pub fn up_to_date(n_resources: usize, revision: Option<Revision>) {
     let what = match n_resources {
         1 => "the resource is".to_owned(),
         n => format!("all {n} resources are"),
     };
-    tracing::info!(count = n_resources, revision = revision.0, "{what} up to date (revision {revision})");
+    let at = revision.map_or(String::new(), |revision| format!(" (revision {revision})"));
+    tracing::info!(count = n_resources, revision = revision.map(|revision| revision.0), "{what} up to date{at}");
 }
 
 /// Logs that the store refuses keys of a resource.

@@ -56,7 +56,7 @@ metrics! {
     CONDITION_SINCE = Gauge "upstreamd_condition_since_seconds" ["kind", "subject", "cause"]
         "Start of each thing that is not good, in seconds since 1970; absent when it is over. The cause is the first key, file or process.";
     APPLIED_REVISION = Gauge "upstreamd_applied_revision" []
-        "Store revision of the last successful pass; absent before the first.";
+        "Revision of the settings' store that was applied last; absent before the first pass, also after a restore of that store.";
     PROBLEMS = Gauge "upstreamd_configuration_problems" [] "Problems in conf.d and templates; what they concern keeps its last good version.";
     RESOURCES = Gauge "upstreamd_resources" [] "Resources that are kept in sync.";
     LOADS = Counter "upstreamd_configuration_loads_total" [] "Times that conf.d or templates were read and had changed.";

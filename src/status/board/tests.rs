@@ -332,6 +332,27 @@ fn the_time_without_the_store_is_added_up() {
 }
 
 #[test]
+fn the_applied_revision_is_one_of_the_settings_store() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let groups = [("g1", vec![resource("a")]), ("g2", vec![elsewhere("c")])];
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    board.record_event(&snapshot(50), now, 100);
+    board.pass("g2", &report(9_000_000, &["c.toml"], Outcome::Applied), 100);
+    assert_eq!(board.applied_revision, None);
+    board.pass("g1", &report(50, &["a.toml"], Outcome::Applied), 100);
+    assert_eq!(line(&board), "in sync at revision 50");
+    board.pass("g1", &report(48, &["a.toml"], Outcome::Applied), 101);
+    assert_eq!(board.applied_revision, Some(Revision(50)), "a slow pass");
+    board.record_event(&snapshot(40), now, 102);
+    assert_eq!(board.applied_revision, None, "put back to an older revision");
+    board.pass("g1", &report(50, &["a.toml"], Outcome::Applied), 103);
+    assert_eq!(board.applied_revision, None, "a pass that had begun before");
+    board.pass("g1", &report(40, &["a.toml"], Outcome::Applied), 104);
+    assert_eq!(board.applied_revision, Some(Revision(40)));
+}
+
+#[test]
 fn texts_are_one_bounded_line() {
     assert_eq!(status_line("a\nb"), "a b");
     assert_eq!(status_line(&"ü".repeat(1000)).chars().count(), MAX_PROBLEM_CHARACTERS + 1);

@@ -85,13 +85,16 @@ impl<'a> Layers<'a> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    /// Returns the value in the highest layer. An empty flag or file value asks for the default, an empty variable is unset,
-    /// unless the setting accepts an empty value.
+    /// Returns the value in the highest layer. An empty flag or file value asks for the default, as if nobody had given one, an
+    /// empty variable is unset, unless the setting accepts an empty value.
     pub fn raw(&self, setting: &Setting) -> Raw {
         let default = || setting.default.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let or_default = |mut raw: Raw| {
             if !setting.may_be_empty {
                 raw.values.retain(|value| !value.is_empty());
+                if raw.values.is_empty() {
+                    raw.origin = Origin::Default;
+                }
             }
             if raw.values.is_empty() {
                 raw.values = default();

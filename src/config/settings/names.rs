@@ -143,6 +143,12 @@ mod tests {
             dns-domain needs an address to answer at (from flag --dns-domain)
               hint: say --dns-listen 10.0.0.5:53, with an address of this machine"#]],
         );
+        check_problem(
+            &[("dns-domain", &["webapp.dev"]), ("dns-listen", &[""])],
+            expect![[r#"
+            dns-domain needs an address to answer at (from flag --dns-domain)
+              hint: say --dns-listen 10.0.0.5:53, with an address of this machine"#]],
+        );
         let listen: (&'static str, &[&str]) = ("dns-listen", &["10.0.0.5:53"]);
         check_problem(
             &[listen, ("dns-domain", &["a..b"])],

@@ -8,6 +8,7 @@ use super::layers::Flags;
 use super::raw::Raw;
 use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
+use crate::model::dns::NameServers;
 use crate::model::glob::Glob;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme, StoreLimits};
 
@@ -235,6 +236,21 @@ fn empty_texts_ask_for_the_default_or_are_no_variable() {
     assert_eq!(Said::default().environment("UPSTREAMD_STATE_DIR", "").settings().agent.state_dir, StateDir::Off);
     assert_eq!(Said::default().file("state_dir = \"\"").settings().agent.state_dir, StateDir::Off);
     assert_eq!(Said::default().file("state_dir = \"s\"").settings().agent.state_dir, StateDir::Path("s".into()));
+}
+
+#[test]
+fn what_asks_for_the_default_was_not_given() {
+    for setting in ALL.iter().filter(|setting| !setting.may_be_empty) {
+        let said = Said::default().flag(setting, "");
+        assert_eq!(said.raw(setting).origin.to_string(), "by default", "{}", setting.name);
+    }
+    let watch = Said::default().flag(&table::WATCH, "true").flag(&table::INTERVAL, "");
+    assert_eq!(watch.settings().mode, Mode::Watch { resync: None });
+    assert!(!Said::default().flag(&table::CONFDIR, "").settings().conf_d.confdirs_given);
+    let peers = Said::default().environment("ETCDCTL_PEERS", "http://a:4001").flag(&table::NODE, "");
+    assert_eq!(etcd(&peers.flag(&table::BACKEND, "etcd")).members, ["http://a:4001"]);
+    let none = Said::default().file("dns_listen = []\ndns_forward = []").settings().names;
+    assert_eq!((none.listen, none.forward), (Vec::new(), NameServers::These(Vec::new())));
 }
 
 #[test]

@@ -35,6 +35,8 @@ struct StatusLook {
     exit: Exit,
     /// Its printed text.
     text: String,
+    /// Whether that is for standard error: it says who does not answer.
+    is_problem: bool,
     /// The same without what moves by itself.
     standing: String,
 }
@@ -51,11 +53,11 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
     let wanted = WantedStatus { json, list: list.map(api::without_slash) };
     let mut last = None;
     loop {
-        let StatusLook { exit, text, standing } = look(&settings, &wanted).await;
+        let StatusLook { exit, text, is_problem, standing } = look(&settings, &wanted).await;
         if !watches {
-            match exit {
-                Exit::AgentAway => terminal::print_error(&text),
-                _ => terminal::print(&text),
+            match is_problem {
+                true => terminal::print_error(&text),
+                false => terminal::print(&text),
             }
             return exit;
         }
@@ -92,12 +94,12 @@ async fn look(settings: &Settings, wanted: &WantedStatus) -> StatusLook {
             (shown(&status), shown(&status.without_motion()))
         }
     };
-    StatusLook { exit, text, standing }
+    StatusLook { exit, text, is_problem: false, standing }
 }
 
 /// Returns what is seen if no agent answers.
 fn away(problem: String) -> StatusLook {
-    StatusLook { exit: Exit::AgentAway, standing: problem.clone(), text: problem }
+    StatusLook { exit: Exit::AgentAway, standing: problem.clone(), text: problem, is_problem: true }
 }
 
 /// The status of a machine with announcers and without an agent.
@@ -116,7 +118,15 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLo
     if found.is_empty() {
         return away(problem);
     }
-    let has_color = run::style(settings).color;
+    let is_away = state::existing_all(wanted).any(|folder| state::has_agent(&folder));
+    if is_away && json {
+        return away(problem);
+    }
+    let worst = found.iter().map(exit_of_announcer).max_by_key(|exit| rank(*exit)).unwrap_or(Exit::Done);
+    let exit = if is_away { Exit::AgentAway } else { worst };
+    let is_problem = exit == Exit::AgentAway && !json;
+    // Nothing reaches a terminal as a command by way of standard error.
+    let has_color = run::style(settings).color && !is_problem;
     let shown = |announced: Vec<AnnouncerStatus>, at: UnixTime| match json {
         true => {
             let status = serde_json::to_string(&AnnouncedOnly { format: FORMAT, at, announced });
@@ -128,15 +138,9 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLo
         shown(found.into_iter().map(AnnouncerStatus::without_clocks).collect(), UnixTime(0))
     };
     let at = UnixTime(clock::unix_seconds());
-    if state::existing_all(wanted).any(|folder| state::has_agent(&folder)) {
-        if json {
-            return away(problem);
-        }
-        let (text, standing) = (format!("{problem}\n{}", shown(found.clone(), at)), problem + &standing(found));
-        return StatusLook { exit: Exit::AgentAway, text, standing };
-    }
-    let exit = found.iter().map(exit_of_announcer).max_by_key(|exit| rank(*exit)).unwrap_or(Exit::Done);
-    StatusLook { exit, text: shown(found.clone(), at), standing: standing(found) }
+    let problem = if is_away { format!("{problem}\n") } else { String::new() };
+    let (text, standing) = (format!("{problem}{}", shown(found.clone(), at)), problem + &standing(found));
+    StatusLook { exit, text, is_problem, standing }
 }
 
 /// Returns the exit code for the worst of an announcer.

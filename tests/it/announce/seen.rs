@@ -176,6 +176,10 @@ fn what_stands_in_place_of_a_socket_harms_nobody() {
         assert!(seen.stderr.contains(&format!("process {pid} does not answer")), "{}", seen.stderr);
     }
     assert!(!seen.stderr.contains("\u{1b}[2J"), "{}", seen.stderr);
+    let seen = world.sandbox.run(&["status", "--color", "always"]).expect_code(14);
+    assert!(seen.stderr.contains("announced: NO") && !seen.stderr.contains("[31m"), "{}", seen.stderr);
+    let json = world.sandbox.run(&["status", "--json"]).expect_code(14);
+    assert!(json.stderr.is_empty() && json.stdout.contains("\"silent\":\"no answer"), "{json:?}");
     // One that comes later cleans up after the dead, and touches nothing else.
     let later = world.announce(&["--name", "web", "--id", "two", "--address", &backend.address()]);
     world.wait_status(14, &["2 of 3 services"]);

@@ -18,7 +18,6 @@ use crate::config::settings::{LogLevel, Settings};
 use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
 use crate::model::refusal::Refusal;
-use crate::model::report::Stage;
 use crate::model::text::{counted, shown};
 use crate::model::tree::Tree;
 use crate::status::Shared;
@@ -196,10 +195,7 @@ fn print_problems(round: &Round) -> Exit {
     let mut exit = if round.left_out.is_empty() { Exit::Done } else { Exit::Store };
     for (id, failure) in round.reports.iter().flat_map(|report| &report.dropped) {
         terminal::print_error(&format!("{id}: {}\n", failure.message));
-        exit = exit.max(match failure.at {
-            Stage::Read | Stage::Stage => outcome::of_failure(failure),
-            _ => Exit::Render,
-        });
+        exit = exit.max(outcome::of_failure(failure));
     }
     exit
 }

@@ -250,11 +250,15 @@ fn exit_codes_tell_what_went_wrong() {
         sandbox.set_store("v: {x: one}\n");
         let ran = sandbox.onetime();
         assert_eq!(ran.code, Some(expected), "{lines} {ran:?}");
+        sandbox
     };
     check("", "ok", 0);
     check("", "{{ getv(key=\"/v/missing\") }}", 5);
     check("check_cmd = \"exit 77 # {{.src}}\"", "ok", 6);
-    check("output_format = \"json\"", "{ not json", 6);
+    let refused = check("output_format = \"json\"", "{ not json", 6);
+    for command in [&["diff"][..], &["render", "a"], &["--onetime", "--noop"]] {
+        refused.run(command).expect_code(6);
+    }
     check("owner = \"no-such-user\"", "ok", 7);
     check("reload_cmd = \"exit 3\"", "ok", 8);
     let sandbox = Sandbox::new();

@@ -219,11 +219,11 @@ fn impossible_dest(resource: &Resource) -> Option<Problem> {
     Some(Problem::new(message).at(place_of(resource, "dest")).hint("name the file that the template writes"))
 }
 
-/// Returns the problem of a destination whose folder does not exist.
+/// Returns the problem of a destination whose folder does not exist and is not created.
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
     // The folder of a `for_each` may be part of its pattern.
-    if resource.for_each.is_some() || folder::is_folder(folder) {
+    if resource.for_each.is_some() || resource.target.make_dirs || folder::is_folder(folder) {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());

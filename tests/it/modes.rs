@@ -150,6 +150,9 @@ fn check_config_needs_no_store_and_wants_the_folders_of_destinations() {
     assert!(ran.stderr.contains("conf.d/b.toml: dest: the folder"), "{ran:?}");
     sandbox.run(&["--check-config", "--resource", "a.toml"]).expect_code(0);
     sandbox.run(&["check"]).expect_code(0);
+    sandbox
+        .resource("d", &table("values.tera", sandbox.text_path("nowhere/d")).keys(&["/v"]).lines("make_dirs = true"));
+    sandbox.run(&["--check-config", "--resource", "d.toml"]).expect_code(0);
     sandbox.resource("c", "src = \"missing.tera\"\ndest = \"/tmp/c\"\nkeys = [\"/v\"]\nmode = \"9\"");
     let ran = sandbox.run(&["--check-config"]).expect_code(3);
     assert!(ran.stderr.contains("b.toml: dest:") && ran.stderr.contains("`mode` `9`"), "everything at once: {ran:?}");

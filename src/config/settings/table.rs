@@ -247,7 +247,7 @@ settings! {
         "with --onetime: whether the first failure ends the pass, with resources in the order of their files; \
          a broken file in conf.d counts as a failure").default("best-effort");
     CHECK_CONFIG = setting("check-config", SettingKind::Switch, Section::Run,
-        "like the subcommand check, and every destination's folder must exist").default("false");
+        "like the subcommand check, and every destination's folder must exist, unless make_dirs creates it").default("false");
     VALIDATE = setting("validate", SettingKind::Switch, Section::Run, "like the subcommand check; see --mock-data").default("false");
     MOCK_DATA = setting("mock-data", SettingKind::Path, Section::Run,
         "with check or --validate: JSON object to render templates with, as dot (Tera: as variables); the store is then empty, \

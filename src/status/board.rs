@@ -412,7 +412,7 @@ pub fn status_line(text: &str) -> String {
 }
 
 /// Returns the first of these names, and how many more there are, besides `more` that are not among them.
-fn named(names: &[impl AsRef<str>], more: usize) -> String {
+pub(super) fn named(names: &[impl AsRef<str>], more: usize) -> String {
     let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
     match names.len() - first.len() + more {
         0 => first.join(" "),

@@ -6,12 +6,12 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::answers::Answers;
-use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, status_line};
+use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, named, status_line};
 use super::conditions::{Look, MAX_CONDITIONS};
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
-use crate::model::status::{Axis, AxisAnswer, Condition};
+use crate::model::status::{Axis, AxisAnswer, Condition, ConditionKind};
 
 mod confd;
 
@@ -76,8 +76,11 @@ fn conditions(page: &mut Page, board: &Board, look: &Look) {
     page.one(&names::IN_SYNC, &[], flag(is_good(&sync)));
     page.one(&names::SERVING, &[], flag(is_good(&service)));
     let line = |condition: &'_ Condition| {
-        let cause = condition.causes.first().map_or_else(String::new, |cause| status_line(cause.name()));
-        (condition.kind.word(), status_line(&condition.subject), cause, condition.since.0 as f64)
+        // Of what a pass failed at, the subject may be names of the store; old workers have new numbers after each reload.
+        let subject = condition.step.as_ref().map_or(condition.subject.clone(), |_| named(&condition.resources, 0));
+        let cause = condition.causes.first().filter(|_| condition.kind != ConditionKind::OldWorkers);
+        let cause = cause.map_or_else(String::new, |cause| status_line(cause.name()));
+        (condition.kind.word(), status_line(&subject), cause, condition.since.0 as f64)
     };
     // Two conditions may have the same labels, which Prometheus refuses: the older one counts.
     let mut lines: BTreeMap<(&str, String, String), f64> = BTreeMap::new();

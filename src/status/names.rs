@@ -54,7 +54,7 @@ metrics! {
     IN_SYNC = Gauge "upstreamd_in_sync" [] "1 when what is live is what the store says, or conf.d has no resource; 0 until each group has had its first pass; upstreamd_condition_since_seconds has what is in the way.";
     SERVING = Gauge "upstreamd_serving" [] "1 when nothing is known to keep clients from being served: nginx runs, and each list has a backend; 0 until nginx has been looked at.";
     CONDITION_SINCE = Gauge "upstreamd_condition_since_seconds" ["kind", "subject", "cause"]
-        "Start of each thing that is not good, in seconds since 1970; absent when it is over. The cause is the first key, file or process.";
+        "Start of each thing that is not good, in seconds since 1970; absent when it is over. The cause is the first key, file or process; of old workers there is none.";
     APPLIED_REVISION = Gauge "upstreamd_applied_revision" []
         "Revision of the settings' store that was applied last; absent before the first pass, also after a restore of that store.";
     PROBLEMS = Gauge "upstreamd_configuration_problems" [] "Problems in conf.d and templates; what they concern keeps its last good version.";

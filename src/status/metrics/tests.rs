@@ -7,7 +7,8 @@ use super::*;
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::report::{CommandKind, CommandRun, Outcome, Report};
+use crate::model::report::{CommandKind, CommandRun, Outcome, Report, Stage, StepFailure};
+use crate::model::resource::InstanceId;
 use crate::status::board::tests::{board, nginx, report, skipped};
 
 /// Returns a board with a sample for every metric.
@@ -103,6 +104,22 @@ fn numbers_are_those_of_the_board() {
         "confd_file_sync_total{dest=\"/etc/a\"} 1",
         "confd_templates_loaded 3",
         "confd_watched_keys 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_series_names_neither_a_worker_nor_a_name_of_a_for_each() {
+    let now = Instant::now();
+    let mut board = busy(now);
+    let ids = ["x", "y"].map(|item| InstanceId { item: Some(item.into()), .."a.toml".into() });
+    let dropped = ids.map(|id| (id, StepFailure::new(Stage::Render, "x"))).to_vec();
+    board.pass("g1", &Report { dropped, ..report(8, &["b.toml"], Outcome::Unchanged) }, 1300);
+    let text = page(&board, &usage(), &look(now));
+    for line in [
+        "upstreamd_condition_since_seconds{kind=\"failed\",subject=\"a.toml\",cause=\"\"} 1300",
+        "upstreamd_condition_since_seconds{kind=\"old_workers\",subject=\"nginx\",cause=\"\"} 100",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

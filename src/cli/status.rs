@@ -48,7 +48,8 @@ struct WantedStatus {
     list: Option<String>,
 }
 
-/// Prints the status of the running agent, if `watches` again and again: to a terminal as it is, into a file when something has changed.
+/// Prints the status of the running agent, if `watches` again and again, as long as somebody reads it: to a terminal as it is, into a
+/// file when something has changed.
 pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: Option<String>) -> Exit {
     let wanted = WantedStatus { json, list: list.map(api::without_slash) };
     let mut last = None;
@@ -67,7 +68,10 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
             terminal::print(&text);
         }
         last = Some(standing);
-        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = terminal::reader_gone() => return exit,
+        }
     }
 }
 

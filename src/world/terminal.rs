@@ -6,6 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+
 use crate::model::progress::{ERASE_LINE, ProgressPace};
 use crate::model::text;
 
@@ -109,6 +112,15 @@ impl Write for LogStream {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Waits until nobody reads the pipe that is standard output. A file always has its reader.
+pub async fn reader_gone() {
+    let watched = io::stdout().as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd_unchecked);
+    match watched {
+        Ok(watched) => drop(watched.ready(Interest::ERROR).await),
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -1,5 +1,8 @@
 //! What the status shows of the outside: the store and its member, the lease of the receipt, what is not asked. On the real program.
 
+use std::io::Read;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use upstreamd::world::lock::Lock;
@@ -245,6 +248,16 @@ fn a_watched_status_is_written_to_a_file_when_it_changes() {
     assert_eq!(looks(&written()), 1, "{}", written());
     sandbox.set_store("v: {x: two}\n");
     wait_for("the change", DEADLINE, || written().contains("wanted 2, applied 2").then_some(()));
+}
+
+#[test]
+fn a_watched_status_ends_when_nobody_reads_it() {
+    let sandbox = Sandbox::new();
+    let mut watching = Daemon::start(sandbox.command(&["status", "--watch"]).stdout(Stdio::piped()));
+    let mut reader = watching.child.stdout.take().unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    drop(reader);
+    wait_for("the end", DEADLINE, || watching.child.try_wait().unwrap());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
-use crate::config::settings::{Mode, Settings, resolve, table};
+use crate::config::settings::{Mode, Settings, resolve, switch, table};
 use crate::model::problem::{Place, Problem, Problems};
 use crate::model::text::shown;
 use crate::nginx::installation;
@@ -257,8 +257,9 @@ fn requested_command(matches: &ArgMatches) -> Command {
         },
         Some(("diff", matches)) => Command::Diff { resource: resource(matches) },
         Some(("status", matches)) => {
-            let watches = matches.contains_id(table::WATCH.name)
-                && matches.value_source(table::WATCH.name) == Some(ValueSource::CommandLine);
+            let is_given = matches.value_source(table::WATCH.name) == Some(ValueSource::CommandLine);
+            let last = matches.get_many::<String>(table::WATCH.name).and_then(Iterator::last);
+            let watches = is_given && last.is_some_and(|text| switch(text).is_ok_and(|on| on));
             let (json, list) = (matches.get_flag("json"), matches.get_one::<String>("LIST").cloned());
             Command::Status { json, watches, list }
         }

@@ -27,6 +27,7 @@ mod tests;
 pub use names::NameSettings;
 pub use store::FOREIGN_BACKENDS;
 pub(super) use store::{file_filter, members_of};
+pub(crate) use values::switch;
 
 use layers::Layers;
 use raw::Origin;

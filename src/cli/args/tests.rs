@@ -193,3 +193,16 @@ fn exit_codes_are_distinct_and_ordered_as_documented() {
     assert_eq!(codes, (0..16).collect::<Vec<u8>>());
     assert!(Exit::ALL.is_sorted());
 }
+
+#[test]
+fn a_status_is_watched_if_its_own_flag_says_so() {
+    let watches = |line: &str, file: &str| match parse_with(line, &[], &[("/etc/upstreamd/upstreamd.toml", file)]) {
+        Ok(Invocation { command: Command::Status { watches, .. }, .. }) => watches,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert!(watches("upstreamd status --watch", ""));
+    assert!(watches("upstreamd status -watch=true", "watch = false"));
+    assert!(!watches("upstreamd status --watch=false", ""));
+    assert!(!watches("upstreamd status --watch --watch=no", ""));
+    assert!(!watches("upstreamd status", "watch = true"));
+}

@@ -140,7 +140,8 @@ fn named(setting: &Setting, problem: Problem) -> Problem {
     Problem { message: format!("{}: {}", setting.name, problem.message), ..problem }
 }
 
-fn switch(text: &str) -> Result<bool, Problem> {
+/// Returns the meaning of a switch.
+pub(crate) fn switch(text: &str) -> Result<bool, Problem> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "1" | "yes" | "y" | "on" => Ok(true),
         "false" | "f" | "0" | "no" | "n" | "off" => Ok(false),

@@ -13,11 +13,13 @@ name=upstreamd-$version-${target%%-*}-linux
 # made for one program may not have.
 flags="--cfg getrandom_backend=\"linux_getrandom\" -C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
 # What unwinds a panic is 3 MB (tables 2.0, code 1.1): this program ends at one, and whoever supervises it starts it again.
-# Without the exceptions for two crates that are large when they are built for speed.
-dns='profile.release.package.hickory-proto.opt-level="z"'
-sha2='profile.release.package.sha2.opt-level="z"'
+# Without the exceptions for crates that are large when they are built for speed.
+set --
+for crate in hickory-proto sha2 memchr imbl indexmap; do
+    set -- "$@" --config "profile.release.package.$crate.opt-level=\"z\""
+done
 CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_PANIC=abort RUSTFLAGS="${RUSTFLAGS:-} $flags" \
-    cargo build --release --locked --bin upstreamd --target "$target" --config "$dns" --config "$sha2"
+    cargo build --release --locked --bin upstreamd --target "$target" "$@"
 program=target/$target/release/upstreamd
 if readelf -d "$program" | grep -q NEEDED; then
     echo "dist: $program needs libraries; it was to be static" >&2

@@ -88,7 +88,7 @@ pub struct Context {
     disproved: Mutex<BTreeSet<String>>,
 }
 
-/// What people are warned of.
+/// Warnings for people.
 #[derive(Debug, Default)]
 struct Warnings {
     /// What was said once.

@@ -12,6 +12,11 @@ name=upstreamd-$version-${target%%-*}-linux
 # getrandom is linked, not looked up: a static program finds no symbol while it runs, and would read /dev/random, which a root that was
 # made for one program may not have.
 flags="--cfg getrandom_backend=\"linux_getrandom\" -C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
+# Places in the source name the package, and not where it is on the machine that builds: the same bytes everywhere.
+cargo fetch --locked --quiet
+for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
+    flags="$flags --remap-path-prefix=$registry="
+done
 # What unwinds a panic is 3 MB (tables 2.0, code 1.1): this program ends at one, and whoever supervises it starts it again.
 # Without the exceptions for crates that are large when they are built for speed.
 set --

@@ -12,7 +12,7 @@ name=upstreamd-$version-${target%%-*}-linux
 # getrandom is linked, not looked up: a static program finds no symbol while it runs, and would read /dev/random, which a root that was
 # made for one program may not have.
 flags="--cfg getrandom_backend=\"linux_getrandom\" -C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
-# Places in the source name the package, and not where it is on the machine that builds: the same bytes everywhere.
+# Places in the source name the package, and not its folder on the machine that builds, of which the program would have 785 copies.
 cargo fetch --locked --quiet
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags="$flags --remap-path-prefix=$registry="

@@ -1,7 +1,7 @@
 //! `for_each`: one resource, one file for each name that its pattern finds in the store. Pure: which names a view has,
 //! and which file each name stands for. A name can choose a file within `dest`'s folder and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::glob::Glob;
 use super::view::View;
@@ -162,11 +162,6 @@ impl ForEach {
     /// Returns the pattern of the files.
     pub fn dest(&self) -> &DestPattern {
         &self.dest
-    }
-
-    /// Returns the folder that all files are in.
-    pub fn folder(&self) -> &Path {
-        &self.dest.folder
     }
 }
 

@@ -17,7 +17,7 @@ cargo fetch --locked --quiet
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags="$flags --remap-path-prefix=$registry="
 done
-# What unwinds a panic is 3 MB (tables 2.0, code 1.1): this program ends at one, and whoever supervises it starts it again.
+# What unwinds a panic is 3 MB (tables 2.0, code 1.1): here a render that panics stops its thread instead (src/world/panics.rs).
 # Without the exceptions for crates that are large when they are built for speed.
 set --
 for crate in hickory-proto sha2 memchr imbl indexmap; do

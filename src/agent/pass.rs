@@ -121,11 +121,10 @@ impl Pass {
         terms.context.end_steps(&group.id);
     }
 
-    /// Returns whether a transaction has something to do. It also runs for a file that is held or has dropped out: a reload may be owed.
+    /// Returns whether a transaction has something to do. Without content, too: a reload may be owed.
     fn has_something_to_apply(&self) -> bool {
-        let is_held = || self.resources.iter().any(|in_hand| !in_hand.state.held(&in_hand.member.resource).is_empty());
-        let may_owe = || self.terms.apply() && !self.group.is_lone() && (!self.work.dropped.is_empty() || is_held());
-        !self.work.rendered.is_empty() || !self.work.instance_files.is_empty() || may_owe()
+        let may_owe = self.terms.apply() && !self.group.is_lone();
+        !self.work.rendered.is_empty() || !self.work.instance_files.is_empty() || may_owe
     }
 
     /// Returns the content that a lone resource has to write; from now on the pass counts as applying.

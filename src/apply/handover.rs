@@ -4,7 +4,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
 
 use crate::world::fs::FileError;
 use crate::world::fs::entry::Folders;
@@ -13,11 +15,20 @@ use super::group::Group;
 use super::instance_files::look_at;
 use super::journal::{self, Journal};
 use super::plan::ToRemove;
-use super::{Context, failure};
+use super::{Context, failure, recovery};
 
-/// The groups of conf.d, and what they still have to take over from others.
+/// What groups still have to take over from others.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
+    /// Never locked while a journal is read or written: conf.d may change then.
+    known: Mutex<Known>,
+    /// Held by the group that reads and writes the journals of others.
+    working: Mutex<()>,
+}
+
+/// The groups of conf.d, and whose journals they have to look into.
+#[derive(Debug, Default)]
+struct Known {
     groups: Vec<Arc<Group>>,
     /// Whether the journals have not been searched since conf.d was read.
     is_due: bool,
@@ -27,7 +38,50 @@ pub(super) struct Handover {
 
 impl Handover {
     /// Adopts the groups of a new reading of conf.d.
-    pub(super) fn set_groups(&mut self, groups: &[Arc<Group>]) {
+    pub(super) fn set_groups(&self, groups: &[Arc<Group>]) {
+        self.known().set_groups(groups);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for journals with entries of other groups, once after each reading of conf.d. One that cannot be read is looked at again.
+    fn search(&self, context: &Context) {
+        let groups = {
+            let mut known = self.known();
+            if !std::mem::take(&mut known.is_due) {
+                return;
+            }
+            known.groups.clone()
+        };
+        let owners = Owners::of(&groups);
+        let note = |error: &FileError| {
+            self.known().is_due = true;
+            warn_of_unknown(context, error);
+        };
+        let ids = journal::group_ids(context).inspect_err(note).unwrap_or_default();
+        for group_id in ids {
+            let found = journal::read(context, &group_id).inspect_err(note).ok().flatten();
+            for owner in owners.of_others(&group_id, &found.unwrap_or_default()) {
+                self.known().add_givers(owner, [group_id.clone()].into());
+            }
+        }
+    }
+}
+
+fn warn_of_unknown(context: &Context, error: &FileError) {
+    let problem = failure::describe(error);
+    let warning = format!("what a journal says of files that another group has now is not known: {problem}");
+    context.warn_in_next_report(context.once(warning));
+}
+
+impl Known {
+    fn has(&self, group_id: &str) -> bool {
+        self.groups.iter().any(|group| group.id == group_id)
+    }
+
+    fn set_groups(&mut self, groups: &[Arc<Group>]) {
         let before = std::mem::replace(&mut self.groups, groups.to_vec());
         let before = Owners::of(&before);
         for group in groups {
@@ -40,6 +94,8 @@ impl Handover {
             let others = owners.filter(|owner| owner.id != group.id).map(|owner| owner.id.clone());
             self.add_givers(&group.id, others.collect());
         }
+        let ids: BTreeSet<&str> = groups.iter().map(|group| group.id.as_str()).collect();
+        self.givers.retain(|group_id, _| ids.contains(group_id.as_str()));
         self.is_due = true;
     }
 
@@ -48,32 +104,13 @@ impl Handover {
             self.givers.entry(group_id.to_owned()).or_default().extend(givers);
         }
     }
+}
 
-    /// Looks for journals with entries of other groups, once after each reading of conf.d. One that cannot be read is looked at again.
-    fn search(&mut self, context: &Context) {
-        if !std::mem::take(&mut self.is_due) {
-            return;
-        }
-        let groups = std::mem::take(&mut self.groups);
-        let owners = Owners::of(&groups);
-        for group_id in journal::group_ids(context) {
-            match journal::read(context, &group_id) {
-                Ok(journal) => {
-                    for owner in owners.of_others(&group_id, &journal.unwrap_or_default()) {
-                        self.add_givers(owner, [group_id.clone()].into());
-                    }
-                }
-                Err(error) => {
-                    self.is_due = true;
-                    let problem = failure::describe(&error);
-                    let warning =
-                        format!("what a journal says of files that another group has now is not known: {problem}");
-                    context.warn_in_next_report(context.once(warning));
-                }
-            }
-        }
-        self.groups = groups;
-    }
+/// The journal of a group over which no pass runs now.
+struct Settled {
+    group_id: String,
+    journal: Journal,
+    _held: OwnedMutexGuard<()>,
 }
 
 /// Adds to a group's journal what the journals of others say of its resources. The group's locks must be held.
@@ -81,33 +118,63 @@ impl Handover {
 /// # Errors
 /// A journal cannot be written.
 pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal) -> Result<(), FileError> {
-    let Ok(mut handover) = context.handover.lock() else { return Ok(()) };
+    let handover = &context.handover;
+    let _working = handover.working.lock().unwrap_or_else(PoisonError::into_inner);
     handover.search(context);
-    let Some(givers) = handover.givers.get(&group.id) else { return Ok(()) };
-    let (mut given, mut unread) = (Vec::new(), BTreeSet::new());
+    let Some(givers) = handover.known().givers.get(&group.id).cloned() else { return Ok(()) };
+    let mut given = Vec::new();
     for giver in givers {
-        match journal::read(context, giver) {
-            Ok(left) => {
-                let mut left = left.unwrap_or_default();
-                add(journal, take_part(group, &mut left));
-                given.push((giver.clone(), left));
+        match settle(context, &giver, journal) {
+            Ok(Some(mut settled)) => {
+                add(journal, take_part(group, &mut settled.journal));
+                given.push(settled);
             }
-            Err(_) => drop(unread.insert(giver.clone())),
+            // It may have more to write down: it is asked again.
+            Ok(None) => {
+                if let Ok(Some(mut found)) = journal::read(context, &giver) {
+                    add(journal, take_part(group, &mut found));
+                }
+            }
+            Err(error) => warn_of_unknown(context, &error),
         }
     }
     journal::save(context, &group.id, journal)?;
-    handover.givers.remove(&group.id);
-    handover.add_givers(&group.id, unread);
-    // A group that conf.d still has drops them with its next commit, and may be in the middle of one.
-    given.retain(|(giver, _)| handover.groups.iter().all(|group| group.id != *giver));
-    for (giver, left) in given {
-        journal::save_unsaved(context, &giver)?;
-        match left.files.is_empty() && left.made.is_empty() && left.in_flight.is_none() {
-            true => journal::remove(context, &giver)?,
-            false => journal::save(context, &giver, &left)?,
+    for Settled { group_id, journal, .. } in &given {
+        let is_there = handover.known().has(group_id);
+        if !is_there {
+            context.forget_disproof(group_id);
+        }
+        match journal.files.is_empty() && journal.made.is_empty() && !is_there {
+            true => journal::remove(context, group_id)?,
+            false => journal::save(context, group_id, journal)?,
+        }
+    }
+    let mut known = handover.known();
+    if let Some(givers) = known.givers.get_mut(&group.id) {
+        givers.retain(|giver| given.iter().all(|settled| settled.group_id != *giver));
+        if givers.is_empty() {
+            known.givers.remove(&group.id);
         }
     }
     Ok(())
+}
+
+/// Returns a group's journal after its half-done transaction has been undone, except for what is live by `taker`, which then owes the
+/// reload; `None` while a pass over that group runs.
+///
+/// # Errors
+/// The journal cannot be read or written, or a file cannot be put back.
+fn settle(context: &Context, group_id: &str, taker: &mut Journal) -> Result<Option<Settled>, FileError> {
+    let Some(held) = context.exclusion.try_group(group_id) else { return Ok(None) };
+    journal::save_unsaved(context, group_id)?;
+    let mut journal = journal::load(context, group_id)?;
+    if let Some(in_flight) = &mut journal.in_flight {
+        in_flight.files.retain(|file| taker.files.get(&file.target) != Some(&file.new_hash));
+    }
+    let is_undone = recovery::recover(context, group_id, &mut journal)?;
+    let is_disproved = context.is_disproved(group_id) && !context.handover.known().has(group_id);
+    taker.reload_owed |= is_undone || is_disproved;
+    Ok(Some(Settled { group_id: group_id.to_owned(), journal, _held: held }))
 }
 
 /// Which group has what.

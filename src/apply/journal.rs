@@ -122,8 +122,9 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
             Ok(journal) => return Ok(journal),
             Err(error) => error.to_string(),
         },
-        // Its folder, or the disk: no new journal could be written either.
-        Err(error) if matches!(error.source.kind(), ErrorKind::PermissionDenied) => return Err(error),
+        // Its folder, or what the process or the machine is short of: a new journal could not be written either. A disk that cannot
+        // read this one may write another.
+        Err(error) if error.source.kind() == ErrorKind::PermissionDenied || is_shortage(&error) => return Err(error),
         Err(error) => failure::describe(&error),
     };
     let aside = record::move_aside(&path)?;
@@ -134,6 +135,10 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
         aside.display()
     )]);
     Ok(Journal::default())
+}
+
+fn is_shortage(error: &FileError) -> bool {
+    error.may_pass() && error.source.raw_os_error() != Some(nix::errno::Errno::EIO as i32)
 }
 
 /// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is; one that could not be saved counts
@@ -169,16 +174,19 @@ fn read_saved(context: &Context, group_id: &str) -> Result<Option<Journal>, File
 }
 
 /// Returns the ids of all groups that have a journal.
-pub(super) fn group_ids(context: &Context) -> Vec<String> {
+///
+/// # Errors
+/// The folder of the journals cannot be read.
+pub(super) fn group_ids(context: &Context) -> Result<Vec<String>, FileError> {
     match &context.settings.state_folder {
-        Some(folder) => known_groups(folder).unwrap_or_default(),
-        None => context.journals.memory.lock().map(|memory| memory.keys().cloned().collect()).unwrap_or_default(),
+        Some(folder) => known_groups(folder),
+        None => Ok(context.journals.memory.lock().map(|memory| memory.keys().cloned().collect()).unwrap_or_default()),
     }
 }
 
 /// Returns the journals of all other groups, without those that cannot be read.
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
-    let ids = group_ids(context).into_iter().filter(|id| id != group_id);
+    let ids = group_ids(context).unwrap_or_default().into_iter().filter(|id| id != group_id);
     ids.filter_map(|id| peek(context, &id)).collect()
 }
 

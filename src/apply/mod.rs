@@ -73,7 +73,7 @@ pub struct Context {
     /// Settings, fixed for the life of the process.
     pub settings: Settings,
     journals: journal::KeptJournals,
-    handover: Mutex<handover::Handover>,
+    handover: handover::Handover,
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
     namespace_refused: AtomicBool,
@@ -198,8 +198,13 @@ impl Context {
     pub fn set_groups(&self, groups: &[Arc<Group>]) {
         self.nginx.looked_at.forget();
         self.nginx.unread.retain(groups);
-        if let Ok(mut handover) = self.handover.lock() {
-            handover.set_groups(groups);
+        self.handover.set_groups(groups);
+        let is_there = |group_id: &str| groups.iter().any(|group| group.id == group_id);
+        if let Ok(mut refusals) = self.refusals.lock() {
+            refusals.retain(|group_id, _| is_there(group_id));
+        }
+        if let Ok(mut places) = self.nginx.places.lock() {
+            places.retain(|group_id, _| is_there(group_id));
         }
     }
 

@@ -123,12 +123,7 @@ async fn attempt(context: &Context, mut request: Request) -> Report {
         }
         blocked::leave_out(context, &mut request, blocked);
         let next = run_one(context, request.clone()).await;
-        report = Report {
-            warnings: [report.warnings, next.warnings].concat(),
-            commands: [report.commands, next.commands].concat(),
-            elapsed: report.elapsed + next.elapsed,
-            ..next
-        };
+        report = turns::after(report, next);
     }
     match &report.outcome {
         Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {
@@ -152,7 +147,7 @@ async fn needs_first_aid(context: &Context, request: &Request) -> bool {
         return false;
     }
     let owed =
-        journal::load(context, &group.id).is_ok_and(|journal| journal.reload_owed || journal.in_flight.is_some());
+        journal::peek(context, &group.id).is_some_and(|journal| journal.reload_owed || journal.in_flight.is_some());
     owed && nginx::find(context, group).await.serves_nothing()
 }
 
@@ -268,7 +263,7 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
 
 /// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
-    let held = exclusion::enter(context, group.drives_nginx()).await?;
+    let held = exclusion::enter_group(context, &group.id, group.drives_nginx()).await?;
     journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Commit, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
@@ -298,10 +293,15 @@ fn named(files: &mut [StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>, BTreeMap<Path
     (paths(new), paths(gone), differences)
 }
 
-/// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
+/// Records in the journal which of these files belong to a `for_each`, and to which. Returns whether it has changed.
 fn record_instance_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut has_changed = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
+        let name = file.resource.name();
+        for (_, made) in journal.made.iter_mut().filter(|(of, _)| file.resource.id.item.is_none() || ***of != **name) {
+            // It has moved: who had it before must not remove it.
+            has_changed |= made.remove(file.dest());
+        }
         if file.resource.id.item.is_some() {
             has_changed |=
                 journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());

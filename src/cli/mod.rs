@@ -21,6 +21,7 @@ use std::sync::{Arc, mpsc};
 use tokio::runtime::Runtime;
 
 use crate::config::settings::Mode;
+use crate::render;
 use crate::world::signals::Signals;
 use crate::world::{dns_listener, fs, host, init, namespace, panics, terminal};
 
@@ -61,7 +62,7 @@ pub fn main() -> ExitCode {
         tracing::warn!("{}", warning.line());
     }
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = match runtime.thread_stack_size(RENDER_STACK_BYTES).enable_all().build() {
+    let runtime = match runtime.thread_stack_size(render::STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::print_error(&format!("cannot start the runtime: {error}\n"));
@@ -119,9 +120,6 @@ fn listen(command: &Command, mode: Mode) -> Signals {
         _ => Signals::none(),
     }
 }
-
-/// Stack size of the rendering threads, in bytes: as large as the main thread's, because templates nest.
-const RENDER_STACK_BYTES: usize = 8 << 20;
 
 /// Parses on its own thread: the table of all flags needs more than half a MiB for a moment, which a daemon would keep for
 /// life. That thread's allocator returns it all once nothing of it is in use, so the result is copied, and the original is

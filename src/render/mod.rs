@@ -33,3 +33,6 @@ pub use renderer::{Renderer, compile};
 pub use rendering::{ListedBackends, Rendering, SkippedKey, Tally};
 pub use template::{Root, TemplateSources, template_text};
 pub use window::Reads;
+
+/// Stack for a thread that renders, in bytes: as large as the main thread's, because templates nest.
+pub const STACK_BYTES: usize = 8 << 20;

@@ -108,6 +108,57 @@ fn an_owed_reload_does_not_wait_for_a_refusal_to_end() {
 }
 
 #[test]
+fn an_owed_reload_does_not_wait_for_a_file_that_cannot_be_put_in_its_place() {
+    let place = Place::new();
+    let resources = pair(&place, "case {{.src}} in */.b.*) rm {{.src}};; esac", &place.note("reload"));
+    let context = place.context();
+    let pass = |texts: &[&str]| block_on(transaction::run(&context, request(&resources, texts)));
+    assert_eq!(pass(&["1"]).outcome, Outcome::Applied);
+    context.disprove(&request(&resources, &[]).group.id);
+    for reloads in [1, 2, 2] {
+        let report = pass(&["1", "1"]);
+        assert!(matches!(report.outcome, Outcome::RolledBack { .. } | Outcome::Rejected(_)), "{report:?}");
+        assert_eq!(place.log().len(), reloads);
+    }
+}
+
+#[test]
+fn a_refused_removal_does_not_hold_up_what_was_refused_before() {
+    let place = Place::new();
+    let [keep, bad, allowed] = ["out/keep.conf", "out/bad.conf", "allowed"].map(|name| place.path(name));
+    let check =
+        format!("test -e {} && {{ test ! -e {} || test -e {}; }}", keep.display(), bad.display(), allowed.display());
+    let context = place.context();
+    let pass = |names: &[&str]| block_on(transaction::run(&context, names_request_with(&place, names, "x", &check)));
+    assert_eq!(pass(&["keep"]).outcome, Outcome::Applied);
+    assert_eq!((pass(&["keep", "good", "bad"]).dropped.len(), place.read("bad.conf")), (1, None));
+    fs::write(&allowed, "").unwrap();
+    let report = pass(&["good", "bad"]);
+    assert_eq!((&report.outcome, place.read("bad.conf").as_deref()), (&Outcome::Applied, Some("x")), "{report:?}");
+    assert_eq!(dropped(&report), [("sites.toml".to_owned(), Stage::Check)]);
+    assert_eq!(place.read("keep.conf").as_deref(), Some("x"));
+}
+
+#[test]
+fn a_file_that_changes_during_the_check_is_not_removed() {
+    let place = Place::new();
+    let check = format!(
+        "test ! -e {0} || echo mine > {1}; true {{{{.src}}}}",
+        place.path("edit").display(),
+        place.path("out/gone.conf").display()
+    );
+    let context = place.context();
+    let pass = |names: &[&str]| block_on(transaction::run(&context, names_request_with(&place, names, "x", &check)));
+    assert_eq!(pass(&["gone"]).outcome, Outcome::Applied);
+    fs::write(place.path("edit"), "").unwrap();
+    let report = pass(&["new"]);
+    assert_eq!((&report.outcome, place.read("new.conf").as_deref()), (&Outcome::Applied, Some("x")), "{report:?}");
+    assert_eq!(place.read("gone.conf").as_deref(), Some("mine\n"));
+    assert!(report.dropped[0].1.message.contains("somebody else has changed it"), "{report:?}");
+    assert_eq!((pass(&["new"]).removed, place.read("gone.conf").as_deref()), (Vec::new(), Some("mine\n")));
+}
+
+#[test]
 fn what_a_search_did_not_come_to_is_not_live_beside_an_owed_reload() {
     let place = Place::new();
     let check = format!("! grep -rq bad {}", place.path("out").display());

@@ -383,6 +383,24 @@ fn a_file_that_moves_to_a_different_resource_stays() {
 }
 
 #[test]
+fn a_file_that_has_moved_is_not_removed_by_who_had_it() {
+    let sandbox = Sandbox::new();
+    for (kind, name, more) in [("plain", "{{ item }}", ""), ("tls", "tls-{{ item }}", "require = [\"/certificate\"]")] {
+        let dest = sandbox.text_path(&format!("out/{name}.conf"));
+        sandbox.template(&format!("{kind}.tera"), &format!("{kind} {{{{ item }}}}\n"));
+        let for_each = format!("for_each = \"/sites/*/{kind}\"\nkeys = [\"/\"]\ncheck_cmd = \"true\"\n{more}");
+        sandbox.resource(kind, &table(format!("{kind}.tera"), &dest).lines(&for_each));
+    }
+    let (before, after) = ("tls-x: {plain: '1'}", "x: {tls: '1'}");
+    for (site, key, code) in [(before, "certificate", 0), (after, "certificate", 0), (after, "none", 5)] {
+        sandbox.set_store(&format!("sites: {{{site}, w: {{plain: '1'}}}}\n{key}: y\n"));
+        sandbox.onetime().expect_code(code);
+    }
+    assert_eq!(files(&sandbox), ["tls-x.conf", "w.conf"]);
+    assert_eq!(sandbox.output("tls-x.conf").as_deref(), Some("tls x\n"));
+}
+
+#[test]
 fn a_reload_of_no_file_is_not_owed_once_nginx_runs() {
     let mut nginx = Nginx::started();
     let sandbox = sites("");

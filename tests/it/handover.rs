@@ -3,8 +3,9 @@
 use std::fs;
 use std::slice;
 
-use upstreamd::apply::transaction::{self, Request};
-use upstreamd::apply::{Context, Settings, preview};
+use upstreamd::apply::machine::{Next, Step};
+use upstreamd::apply::transaction::{self, Begun, Request};
+use upstreamd::apply::{Context, Settings, preview, recovery};
 use upstreamd::model::report::{Outcome, Report};
 use upstreamd::model::resource::{OnReloadFailure, Resource};
 
@@ -112,4 +113,64 @@ fn a_journal_that_its_group_has_written_since_is_taken_over_as_it_is() {
     block_on(transaction::run(&context, edition(&place, "first", &["shop", "late"])));
     block_on(transaction::run(&context, edited.clone()));
     assert_eq!((place.read("shop.conf").as_deref(), place.read("late.conf")), (Some("x"), None));
+}
+
+/// Begins a transaction and drops it once its files are in place, as a pass that is given up does.
+fn cut_off(context: &Context, request: &Request) {
+    block_on(async {
+        let Begun::Running(mut transaction, mut step) = transaction::begin(context, request.clone()).await else {
+            panic!("nothing to do")
+        };
+        while !matches!(step, Step::Reload(_)) {
+            let Next::Do(next) = transaction.perform(context, step).await else { panic!("it ended") };
+            step = next;
+        }
+    });
+}
+
+#[test]
+fn what_an_earlier_group_left_half_done_is_undone_before_the_next_begins() {
+    for has_folder in [true, false] {
+        let place = Place::new();
+        let context = if has_folder { place.context() } else { without_folder() };
+        let [first, edited] = ["first", "edited"].map(|words| edition(&place, words, &["shop"]));
+        context.set_groups(slice::from_ref(&first.group));
+        cut_off(&context, &first);
+        assert_eq!(run(&context, &edited).outcome, Outcome::Applied);
+        let next = if has_folder { place.context() } else { context };
+        let healed = block_on(recovery::recover_all(&next, [], []));
+        assert_eq!((healed.groups.len(), place.read("shop.conf").as_deref()), (0, Some("x")), "{healed:?}");
+        // A reload that nobody had asked for would have been owed.
+        assert_eq!((run(&next, &edited).outcome, place.log().len()), (Outcome::Unchanged, 1));
+        assert_eq!(place.litter(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_group_that_still_runs_is_asked_when_it_has_ended() {
+    let place = Place::new();
+    let context = place.context();
+    let [first, edited] = ["first", "edited"].map(|words| edition(&place, words, &["shop"]));
+    context.set_groups(slice::from_ref(&first.group));
+    block_on(async {
+        let Begun::Running(mut transaction, mut step) = transaction::begin(&context, first).await else {
+            panic!("nothing to do")
+        };
+        context.set_groups(slice::from_ref(&edited.group));
+        let more = [Request { rendered: Vec::new(), instance_files: Vec::new(), ..edited.clone() }];
+        let outcome = loop {
+            if matches!(step, Step::Reload(_)) {
+                assert_eq!(transaction::run(&context, more[0].clone()).await.outcome, Outcome::Unchanged);
+                assert_eq!(place.read("shop.conf").as_deref(), Some("x"), "nobody undoes what still runs");
+            }
+            match transaction.perform(&context, step).await {
+                Next::Do(next) => step = next,
+                Next::End(outcome) => break outcome,
+            }
+        };
+        transaction.end(&context, outcome);
+    });
+    // Now its file is known: without its name it goes.
+    let report = block_on(transaction::run(&context, edition(&place, "edited", &[])));
+    assert_eq!((report.removed, place.read("shop.conf")), (vec![place.path("out/shop.conf")], None));
 }

@@ -14,7 +14,7 @@ use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{ListedBackends, Memory, Reads, Rendering, Root, SkippedKey, Tally, format};
+use crate::render::{ListedBackends, Memory, Reads, Renderer, Rendering, Root, STACK_BYTES, SkippedKey, Tally, format};
 use crate::world::panics;
 
 /// The data of `check --mock-data`.
@@ -36,24 +36,50 @@ pub(super) struct MemberRendering {
     pub(super) reads: Reads,
 }
 
-/// Renders one member from a tree.
-pub(super) fn render(member: &Member, tree: &Tree, form: &ServersForm, memory: &mut Memory) -> MemberRendering {
-    let view = view(&member.resource, tree);
-    if let Err(failure) = require(&member.resource, &view) {
-        return MemberRendering {
+impl MemberRendering {
+    /// Returns what a render is that made nothing.
+    fn failed(failure: StepFailure) -> MemberRendering {
+        MemberRendering {
             bytes: Err(failure),
             tally: None,
             listed: None,
             skipped: None,
             endpoints: Vec::new(),
             reads: Reads::everything(),
-        };
+        }
     }
-    let rendering = member.renderer.render(root(&member.resource, form), &view, memory);
-    let Rendering { result, tally, listed, skipped, reads, endpoints, .. } = rendering;
+}
+
+/// Renders one member from a tree.
+pub(super) fn render(member: &Member, tree: &Tree, form: &ServersForm, memory: &mut Memory) -> MemberRendering {
+    let view = view(&member.resource, tree);
+    let rendered =
+        require(&member.resource, &view).and_then(|()| render_apart(member, view, form, memory, Renderer::render));
+    let Rendering { result, tally, listed, skipped, reads, endpoints } = match rendered {
+        Ok(rendering) => rendering,
+        Err(failure) => return MemberRendering::failed(failure),
+    };
     let listed = tally.is_some().then_some(listed);
     let (bytes, skipped) = (finished(&member.resource, result), Some(skipped));
     MemberRendering { bytes, tally, listed, skipped, endpoints, reads }
+}
+
+/// Renders with `how`. A panic is a failure of this render, and `memory` is lost.
+fn render_apart(
+    member: &Member,
+    view: View,
+    form: &ServersForm,
+    memory: &mut Memory,
+    how: impl FnOnce(&Renderer, Root<'_>, &View, &mut Memory) -> Rendering + Send + 'static,
+) -> Result<Rendering, StepFailure> {
+    let (Member { resource, renderer }, form, mut lent) = (member.clone(), form.clone(), std::mem::take(memory));
+    let work = move || {
+        let rendering = how(&renderer, root(&resource, &form), &view, &mut lent);
+        (rendering, lent)
+    };
+    let (rendering, lent) = panics::contain_apart(STACK_BYTES, work).map_err(|place| bug(&member.resource, &place))?;
+    *memory = lent;
+    Ok(rendering)
 }
 
 /// Returns the bytes of a render if they may be installed.
@@ -83,20 +109,22 @@ pub(super) fn render_placeholder(
 ) -> Result<(Arc<Vec<u8>>, Vec<EndpointSet>), StepFailure> {
     let view = view(&member.resource, tree);
     require(&member.resource, &view)?;
-    let rendering = member.renderer.render_placeholder(root(&member.resource, form), &view, memory);
+    let rendering = render_apart(member, view, form, memory, Renderer::render_placeholder)?;
     let bytes = finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))?;
     Ok((bytes, rendering.endpoints))
 }
 
 /// Does work for one resource. A panic is a failure of that resource alone.
 pub(super) fn contain<T>(resource: &Resource, work: impl FnOnce() -> T) -> Result<T, StepFailure> {
-    panics::contain(work).map_err(|place| {
-        let message = format!(
-            "{}: the render stopped because of a bug of upstreamd at {place} of its source (hint: please report this place)",
-            resource.src
-        );
-        StepFailure::new(Stage::Render, message)
-    })
+    panics::contain(work).map_err(|place| bug(resource, &place))
+}
+
+fn bug(resource: &Resource, place: &str) -> StepFailure {
+    let message = format!(
+        "{}: the render stopped because of a bug of upstreamd at {place} of its source (hint: please report this place)",
+        resource.src
+    );
+    StepFailure::new(Stage::Render, message)
 }
 
 fn root<'a>(resource: &'a Resource, form: &'a ServersForm) -> Root<'a> {
@@ -121,7 +149,10 @@ pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailur
 /// Refuses bytes that are not of the resource's `output_format`.
 pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
     if let Some(output_format) = resource.output_format {
-        format::check(&bytes, output_format).map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
+        let checked = Arc::clone(&bytes);
+        panics::contain_apart(STACK_BYTES, move || format::check(&checked, output_format))
+            .map_err(|place| bug(resource, &place))?
+            .map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
     }
     Ok(bytes)
 }

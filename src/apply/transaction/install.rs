@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::apply::journal::{self, InFlight, InFlightFile, UnsavedJournal};
+use crate::apply::journal::{self, InFlight, InFlightFile, Journal, UnsavedJournal};
 use crate::apply::machine::Done;
-use crate::apply::plan::FileAction;
+use crate::apply::plan::{self, FileAction, Removal};
 use crate::apply::recovery::ActedOn;
 use crate::apply::staging::{self, StagedFile};
-use crate::apply::{Context, failure};
+use crate::apply::{Context, failure, instance_files};
 use crate::model::report::Stage;
-use crate::world::fs::entry::FileEntry;
+use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, stage};
 
 use super::{Transaction, record_instance_files};
@@ -61,7 +61,8 @@ impl Transaction {
             file.note(Stage::Install, installed)?;
         }
         for file in gone {
-            file.note(Stage::Install, file.target.remove())?;
+            let removed = still_ours(&self.journal, file).and_then(|()| file.target.remove());
+            file.note(Stage::Install, removed)?;
         }
         failure::at(Stage::Install, staging::sync_folders(self.acted_on.iter().map(|file| &file.target)))
     }
@@ -96,5 +97,17 @@ impl Transaction {
         // From now on the journal, saved or kept, says whether it is owed.
         context.forget_disproof(&self.group.id);
         saved
+    }
+}
+
+/// Looks again at a file that is removed: the check may have taken long.
+fn still_ours(journal: &Journal, file: &StagedFile) -> Result<(), FileError> {
+    let (_, found) = instance_files::look_at(&mut Folders::default(), file.dest());
+    match plan::decide_removal(&found, journal.files.get(file.dest()).map(String::as_str)) {
+        Removal::Remove | Removal::Forget(None) => Ok(()),
+        Removal::Later(problem) | Removal::Forget(Some(problem)) => {
+            let source = std::io::Error::other(problem);
+            Err(FileError { action: "remove", path: file.dest().clone(), source })
+        }
     }
 }

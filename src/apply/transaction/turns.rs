@@ -1,7 +1,6 @@
 //! The order in which a group's new files have their turn. What the check has refused before, and what no check has come to yet, does
 //! not hold up the rest: the rest goes first, in a transaction of its own. Never judges a file.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,16 +76,18 @@ pub(in crate::apply) struct GroupRefusals {
     portion: usize,
     /// Whether the last portion had as many as that.
     is_full: bool,
+    /// Whether what the journal says of an earlier process is known.
+    is_recalled: bool,
     /// The journal's record of it.
     written: BTreeMap<PathBuf, String>,
-    /// Whether the check refused the last transaction while a reload was owed, which did not come about then.
+    /// Whether the last transaction ended before its reload while one was owed.
     holds_up_reload: bool,
 }
 
 impl Default for GroupRefusals {
     fn default() -> GroupRefusals {
-        let (known, last_tried, is_full, written, holds_up_reload) = Default::default();
-        GroupRefusals { known, last_tried, portion: FIRST_PORTION, is_full, written, holds_up_reload }
+        let (known, last_tried, is_full, is_recalled, written, holds_up_reload) = Default::default();
+        GroupRefusals { known, last_tried, portion: FIRST_PORTION, is_full, is_recalled, written, holds_up_reload }
     }
 }
 
@@ -115,8 +116,14 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     };
     let first = Request { rendered: fresh, ..request.clone() };
     let mut report = remembered(context, &first).await;
-    let left_out = later.into_iter().map(|(rendered, failure)| (rendered.resource.id.clone(), failure));
-    report.dropped.extend(left_out);
+    if !second.is_empty() && is_only_of_removals(&report) {
+        // Together with content, a search finds out which removals are refused.
+        let all = Request { rendered: [first.rendered, second].concat(), ..request };
+        report = after(report, remembered(context, &all).await);
+        report.dropped.extend(ids_of(later));
+        return report;
+    }
+    report.dropped.extend(ids_of(later));
     let ids = |files: &[Rendered]| files.iter().map(|rendered| rendered.resource.id.clone()).collect::<Vec<_>>();
     let (firsts, names) = (ids(&first.rendered), ids(&second));
     if second.is_empty() || !lets_others_follow(&report.outcome) {
@@ -132,16 +139,41 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     both(report, next, names)
 }
 
-/// Notes whether a reload is still owed because the check came first and refused.
+fn ids_of(files: Vec<(Rendered, StepFailure)>) -> impl Iterator<Item = (InstanceId, StepFailure)> {
+    files.into_iter().map(|(rendered, failure)| (rendered.resource.id.clone(), failure))
+}
+
+/// Returns the step before the reload that has ended a transaction.
+fn ended_before_reload(report: &Report) -> Option<Stage> {
+    match &report.outcome {
+        Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None } => Some(cause.at),
+        _ => None,
+    }
+    .filter(|at| *at < Stage::Reload)
+}
+
+/// Returns whether a check refused a transaction that only removes files.
+fn is_only_of_removals(report: &Report) -> bool {
+    report.files.is_empty() && !report.removed.is_empty() && ended_before_reload(report) == Some(Stage::Check)
+}
+
+/// Returns the report of a transaction, with what ran for the one before it, which changed nothing.
+pub(super) fn after(before: Report, report: Report) -> Report {
+    Report {
+        warnings: [before.warnings, report.warnings].concat(),
+        commands: [before.commands, report.commands].concat(),
+        elapsed: before.elapsed + report.elapsed,
+        ..report
+    }
+}
+
+/// Notes whether a reload is still owed because a step before it failed.
 pub(super) fn note_held_up_reload(context: &Context, group_id: &str, report: &Report) {
-    let is_refused = match &report.outcome {
-        Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None } => cause.at == Stage::Check,
-        _ => false,
-    };
+    let has_failed = ended_before_reload(report).is_some();
     let is_owed = || {
         context.is_disproved(group_id) || journal::peek(context, group_id).is_some_and(|journal| journal.reload_owed)
     };
-    let holds_up_reload = is_refused && is_owed();
+    let holds_up_reload = has_failed && is_owed();
     if let Ok(mut refusals) = context.refusals.lock()
         && (holds_up_reload || refusals.contains_key(group_id))
     {
@@ -169,7 +201,15 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
             if is_in_place && (matches!(cause.at, Stage::Check | Stage::Commit) || is_of_one_file(&cause)) =>
         {
             let dropped: Vec<_> = names.into_iter().map(|name| (name, cause.clone())).collect();
-            return Report { dropped: [first.dropped, dropped].concat(), ..first };
+            let dropped = [first.dropped, dropped].concat();
+            let (warnings, commands) = (second.warnings, second.commands);
+            return Report {
+                dropped,
+                warnings: [first.warnings, warnings].concat(),
+                commands: [first.commands, commands].concat(),
+                elapsed: first.elapsed + second.elapsed,
+                ..first
+            };
         }
         Outcome::Unchanged => first.outcome,
         other => other,
@@ -197,10 +237,8 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
 /// Returns whose turn it is; `None` if nothing of the request was refused before.
 fn in_turns(context: &Context, request: &Request) -> Option<TurnOrder> {
     let mut refusals = context.refusals.lock().ok()?;
-    let group = match refusals.entry(request.group.id.clone()) {
-        Entry::Occupied(group) => group.into_mut(),
-        Entry::Vacant(place) => place.insert(GroupRefusals::before_this_start(context, request)),
-    };
+    let group = refusals.entry(request.group.id.clone()).or_default();
+    group.recall(context, request);
     if group.known.is_empty() {
         return None;
     }
@@ -240,21 +278,20 @@ fn in_turns(context: &Context, request: &Request) -> Option<TurnOrder> {
 }
 
 impl GroupRefusals {
-    /// Returns what the journal says of an earlier process.
-    fn before_this_start(context: &Context, request: &Request) -> GroupRefusals {
-        let written = journal::peek(context, &request.group.id).unwrap_or_default().refused;
-        let known = request.rendered.iter().filter_map(|rendered| {
+    /// Adds what the journal says of an earlier process, once, as soon as there is content to compare.
+    fn recall(&mut self, context: &Context, request: &Request) {
+        if request.rendered.is_empty() || std::mem::replace(&mut self.is_recalled, true) {
+            return;
+        }
+        self.written = journal::peek(context, &request.group.id).unwrap_or_default().refused;
+        for rendered in &request.rendered {
             let dest = &rendered.resource.dest;
+            let Some(hash) = self.written.get(dest).cloned() else { continue };
             let failure =
                 StepFailure::new(Stage::Check, "it was refused before this start, and its content is the same");
-            let refusal = RefusedFile {
-                resource: Arc::clone(rendered.resource.name()),
-                hash: written.get(dest)?.clone(),
-                failure,
-            };
-            Some((dest.clone(), refusal))
-        });
-        GroupRefusals { known: known.collect(), written, ..GroupRefusals::default() }
+            let resource = Arc::clone(rendered.resource.name());
+            self.known.entry(dest.clone()).or_insert(RefusedFile { resource, hash, failure });
+        }
     }
 
     /// Makes the next portion larger if the search has come to all of this one and that was a whole portion, smaller if not to all.
@@ -279,6 +316,9 @@ impl GroupRefusals {
 
     /// Returns what the journal has to say, if that has changed.
     fn take_changes(&mut self) -> Option<BTreeMap<PathBuf, String>> {
+        if !self.is_recalled {
+            return None;
+        }
         let is_refused = |failure: &StepFailure| failure.at == Stage::Check && !failure.is_undecided();
         let decided = self.known.iter().filter(|(_, refusal)| is_refused(&refusal.failure));
         let refused: BTreeMap<PathBuf, String> =
@@ -321,7 +361,7 @@ async fn remembered(context: &Context, request: &Request) -> Report {
 
 /// Writes to the journal what is refused. If that fails, the next start has more to check.
 async fn save(context: &Context, group_id: &str, refused: BTreeMap<PathBuf, String>) -> Result<(), String> {
-    let _held = exclusion::enter(context, false).await.map_err(|failure| failure.to_string())?;
+    let _held = exclusion::enter_group(context, group_id, false).await.map_err(|failure| failure.to_string())?;
     let saved = journal::load(context, group_id)
         .and_then(|journal| journal::save(context, group_id, &Journal { refused, ..journal }));
     saved.map_err(|error| failure::describe(&error))

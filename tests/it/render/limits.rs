@@ -201,6 +201,25 @@ fn a_long_list_is_made_and_sifted_in_linear_time() {
     assert_eq!(render(Engine::Tera, Escape::None, unique, None).unwrap(), expected);
 }
 
+/// With Tera's own order, in which both numbers equal the text, sorting this panics.
+#[test]
+fn a_list_of_lists_of_all_kinds_is_sorted_or_refused() {
+    let list = "[[9],[8],[9],[9],[9],[\"b\"],[1],[1],[1],[1],[1],[5],[5],[5],[5],[5],[5],[5],[5],[5],[5],[5]]";
+    let pairs = list.replace('[', "{\"k\":[").replace(']', "]}").replacen("{\"k\":[", "[", 1);
+    let pairs = pairs.strip_suffix('}').unwrap();
+    for work in [
+        format!("{{{{ '{list}' | json_array | sort }}}}"),
+        format!("{{{{ '{pairs}' | json_array | sort(attribute='k') }}}}"),
+    ] {
+        let problem = render(Engine::Tera, Escape::None, &work, None).unwrap_err();
+        assert!(problem.to_string().contains("cannot sort: `array` and `array` are not comparable"), "{problem}");
+    }
+    let numbers = list.replace("\"b\"", "-1");
+    let sorted =
+        render(Engine::Tera, Escape::None, &format!("{{{{ '{numbers}' | json_array | sort }}}}"), None).unwrap();
+    assert!(sorted.starts_with("[[-1], [1], [1],") && sorted.ends_with("[8], [9], [9], [9], [9]]"), "{sorted}");
+}
+
 #[test]
 fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
     let refused = "and may not be printed in an nginx file";

@@ -1,12 +1,10 @@
 //! Tera's own filters that make texts and lists, in the place of Tera's: with a bound for what they make, in linear time, and without
 //! Tera's mark for texts that may be printed as they are, unless only blanks change: the mark is true of a whole text.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, filter};
+use super::order;
 use crate::model::problem::Problem;
 use crate::render::library::text;
 use crate::render::tera::run::TeraRun;
@@ -32,7 +30,8 @@ pub(super) const FILTERS: &[TeraFunction] = &[
     }),
     filter("str", TEXT, |call, _| Ok(Value::from(call.value("text")?.to_string()))),
     filter("join", &["list", "…"], join),
-    filter("unique", &["list", "…"], unique),
+    filter("unique", &["list", "…"], order::unique),
+    filter("sort", &["list", "…"], order::sort),
 ];
 
 const TEXT: &[&str] = &["text", "…"];
@@ -156,52 +155,6 @@ fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(output))
 }
 
-/// Returns the items of a list, each once, in their order.
-fn unique(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    let mut found: Vec<Value> = Vec::new();
-    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    for item in call.list("list")? {
-        let mut hasher = DefaultHasher::new();
-        hash(item, &mut hasher);
-        let alike = places.entry(hasher.finish()).or_default();
-        if alike.iter().all(|place| found[*place] != *item) {
-            alike.push(found.len());
-            found.push(item.clone());
-        }
-    }
-    Ok(Value::from(found))
-}
-
-/// Hashes what is the same in equal values: 1 equals 1.0, and the order of a map's entries says nothing.
-fn hash(value: &Value, hasher: &mut DefaultHasher) {
-    if let Some(text) = value.as_str() {
-        text.hash(hasher);
-    } else if value.is_number() {
-        let number = value.as_number().map_or(f64::INFINITY, |number| number.as_float());
-        // The two zeros are equal, and so are all that are no number.
-        let bits = if number == 0.0 {
-            0
-        } else if number.is_nan() {
-            u64::MAX
-        } else {
-            number.to_bits()
-        };
-        bits.hash(hasher);
-    } else if let Some(items) = value.as_array() {
-        items.len().hash(hasher);
-        items.iter().for_each(|item| hash(item, hasher));
-    } else if let Some(map) = value.as_map() {
-        let one = |value: &Value| {
-            let mut hasher = DefaultHasher::new();
-            hash(value, &mut hasher);
-            hasher.finish()
-        };
-        map.values().fold(map.len() as u64, |sum, value| sum.wrapping_add(one(value))).hash(hasher);
-    } else {
-        value.as_bool().hash(hasher);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -242,6 +195,18 @@ mod tests {
         "[a, b] | join",
         "[] | join(sep=a)",
         "[a, b, a, 1, 1.0, -0.0, 0, [a], [b], [a], {'a': 1, 'b': a}, {'b': a, 'a': 1.0}, true, none, none] | unique",
+        "[b, 'b', a, 'ab', none, ''] | sort",
+        "[3, -1, 1.5, 2, none, 2.0] | sort",
+        "[[1, 2], [1], [0, 5], []] | sort",
+        "[{'k': b, 'n': 1}, {'k': a, 'n': 2}, {'k': 'a', 'n': 3}, {'k': none}] | sort(attribute='k', more=1)",
+        "[{'k': {'l': 2} }, {'k': {'l': 1} }] | sort(attribute='k.l')",
+        "[{'k': 1}, {'l': 1}] | sort(attribute='k')",
+        "[{'k': 1}, {'k': 1}] | sort",
+        "[{'k': 1}] | sort",
+        "[] | sort(attribute=a)",
+        "[a, 1] | sort",
+        "[[1], [a]] | sort",
+        "a | sort",
         "1 | str",
         "1 | upper",
         "a | join",

@@ -9,6 +9,7 @@ mod dates;
 pub(super) mod json;
 mod lists;
 mod math;
+mod order;
 mod outside;
 mod patterns;
 

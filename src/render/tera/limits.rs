@@ -5,7 +5,9 @@
 mod expression;
 mod filter;
 
-use expression::{Insertion, around, cost, find_word, inner_limits, masked, uses_component, value_of_set};
+use expression::{
+    COSTLY_WORDS, Insertion, around, cost, find_word, inner_limits, masked, uses_component, value_of_set,
+};
 use filter::Limit;
 pub(super) use filter::register;
 
@@ -149,8 +151,8 @@ fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insert
     let word = scan::identifier(text.trim_start());
     let is_print = tag.kind == TagKind::Print;
     let is_plain = || {
-        let costs = text.contains(['~', '[', '{', '<', '>', '!']) || text.contains("==") || text.contains("in");
-        !costs && (is_print || !text.contains('|'))
+        let costs = text.contains(['~', '[', '{', '<', '>', '!']) || text.contains("==");
+        !costs && (is_print || !text.contains('|')) && !COSTLY_WORDS.iter().any(|word| text.contains(word))
     };
     // Most tags.
     if (is_print && !is_kept || matches!(word, "if" | "elif")) && is_plain() {
@@ -227,6 +229,15 @@ mod tests {
             ("{% elif a in b %}", Some("{% elif (a in b) | __timed  %}")),
             ("{% if a | sort %}{{ a | sort }}", Some("{% if (a | sort) | __timed  %}{{ a | sort }}")),
             ("{% if a == b %}", Some("{% if (a == b) | __timed  %}")),
+            ("{% if a <= b %}", Some("{% if (a <= b) | __timed  %}")),
+            ("{% if a >= 1 and b<=c %}", Some("{% if (a >= 1 and b<=c) | __timed  %}")),
+            ("{% if a <= 1 and b >= -1 %}", None),
+            ("{% if a is not containing(pat=b) %}", Some("{% if (a is not containing(pat=b)) | __timed  %}")),
+            ("{% set x = a is starting_with(pat=b) %}", Some("{% set x = (a is starting_with(pat=b)) | __timed  %}")),
+            ("{{ a is ending_with(pat=b) }}", Some("{{ (a is ending_with(pat=b)) | __timed  }}")),
+            ("{% if a is defined and a is not odd %}{% set x = a is string %}", None),
+            ("{% set x = range(end=a) %}", Some("{% set x = (range(end=a)) | __timed  %}")),
+            ("{% if f(a=range(end=b)) %}", Some("{% if (f(a=range(end=b))) | __timed  %}")),
             ("{% set x = a[1:2] %}", Some("{% set x = (a[1:2] | __part ) | __made  %}")),
             ("{% set x = [a, [b]] %}", Some("{% set x = ([a, [b]]) | __made  %}")),
             ("{{ a[0].b }}", Some("{{ (a[0].b) | __made  }}")),

@@ -101,11 +101,15 @@ impl Bracket {
     }
 }
 
+/// Words for what Tera does by itself and what may cost as much as its operands are large: an operator, the tests that read both, and the
+/// function that makes a list.
+pub(super) const COSTLY_WORDS: &[&str] = &["in", "containing", "starting_with", "ending_with", "range"];
+
 /// Returns the limit of an expression if its cost, or the size of what it makes, may follow from values.
 pub(super) fn cost(masked: &str, kind: TagKind) -> Option<Limit> {
     let compares = |operator: &str| {
         masked.match_indices(operator).any(|(at, _)| {
-            // Comparing with a text or a number of the template costs nothing.
+            // Comparing with a text or a number of the template costs nothing, and of `<=` the `<` is a part.
             let other = masked[at + operator.len()..].trim_start();
             !other.starts_with(|c: char| matches!(c, '\'' | '-' | '=') || c.is_ascii_digit())
         })
@@ -115,7 +119,8 @@ pub(super) fn cost(masked: &str, kind: TagKind) -> Option<Limit> {
     }
     // What is printed meets the clock when it is written.
     let filters = kind == TagKind::Statement && masked.contains('|');
-    let looks = find_word(masked, "in").is_some() || ["==", "!=", "<", ">"].into_iter().any(compares);
+    let looks = COSTLY_WORDS.iter().any(|word| find_word(masked, word).is_some());
+    let looks = looks || ["==", "!=", "<=", ">=", "<", ">"].into_iter().any(compares);
     (filters || looks).then_some(Limit::Timed)
 }
 

@@ -95,7 +95,7 @@ impl Budget {
 
 /// A value of an engine that may hold others.
 pub(super) trait Nested: Clone {
-    /// Returns the bytes of the text that it is, if it is one.
+    /// Returns the bytes of the text that it is, or of the names in it: what is printed of it beside the values that it holds.
     fn text_bytes(&self) -> usize;
     /// Checks all values that it holds.
     fn all(&self, check: &mut dyn FnMut(&Self) -> bool) -> bool;

@@ -141,6 +141,8 @@ impl Nested for GoValue {
     fn text_bytes(&self) -> usize {
         match self {
             GoValue::Pair(pair) => pair.key.len() + pair.value.len(),
+            GoValue::Srv(srv) => srv.target.len(),
+            GoValue::Map(map) => map.keys().map(|name| name.len()).sum(),
             other => other.as_text().map_or(0, |text| text.len()),
         }
     }

@@ -144,7 +144,7 @@ fn a_render_without_a_limit_of_time_has_a_limit_of_rounds() {
 fn nothing_that_a_render_makes_is_without_bound() {
     const LONG: &str = "would make a text of more than 16777216 bytes";
     const LARGE: &str = "would nest more than 64 levels, or hold more than 16777216 bytes";
-    let large = "{% set a = getv(key=\"/large\") %}";
+    let large = "{% set a = getv(key=\"/large\") %}{% set named = json(text='{\"' ~ a ~ '\": 1}') %}{% set l = [] %}";
     let times = "{% for n in range(end=60) %}";
     for (work, expected) in [
         ("{{ a | replace(from=\"0\", to=a) }}", LONG),
@@ -169,6 +169,9 @@ fn nothing_that_a_render_makes_is_without_bound() {
              hundred bytes{% endfor %}{% endfor %}{% endset %}",
             "would keep more than",
         ),
+        ("{% for n in range(end=60) %}{% set_global l = append(list=l, value=named) %}{% endfor %}", LARGE),
+        ("{% set l = [named for n in range(end=200)] %}", "would keep more than"),
+        ("{% set b %}{% for n in range(end=200) %}{{ named }}{% endfor %}{% endset %}", "would keep more than"),
         ("{% filter upper %}{% for n in range(end=1000) %}{{ a }}{% endfor %}{% endfilter %}", "would keep more than"),
         ("{% for n in range(end=1000) %}{{ a | safe }}{% endfor %}", "the output is larger than 67108864 bytes"),
     ] {
@@ -184,9 +187,12 @@ fn nothing_that_a_render_makes_is_without_bound() {
         ("{{$l := list}}{{range 60}}{{$l = append $l $l}}{{end}}", LARGE),
         ("{{$l := list}}{{range 60}}{{$l = append $l $a}}{{end}}", LARGE),
         ("{{$l := list}}{{range 1000}}{{$l = list $l}}{{end}}", LARGE),
+        ("{{$l := list}}{{range 60}}{{$l = append $l $named}}{{end}}", LARGE),
+        ("{{$l := list}}{{range 60}}{{$l = append $l (dict \"a\" $named \"b\" .)}}{{end}}", LARGE),
         ("{{range 1000}}{{$a}}{{end}}", "the output is larger than 67108864 bytes"),
     ] {
-        let problem = render(Engine::Go, Escape::None, &format!("{{{{$a := getv \"/large\"}}}}{work}"), None);
+        let values = "{{$a := getv \"/large\"}}{{$named := json (print \"{\\\"\" $a \"\\\":1}\")}}";
+        let problem = render(Engine::Go, Escape::None, &format!("{values}{work}"), None);
         let problem = problem.map(|text| text.len()).unwrap_err();
         assert!(problem.to_string().contains(expected) && problem.place.is_some(), "{work}\n{problem}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tera::Value;
-use tera::value::Key;
+use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, function};
 use crate::model::problem::Problem;
@@ -90,7 +90,8 @@ impl ListValue for Value {
 
 impl Nested for Value {
     fn text_bytes(&self) -> usize {
-        self.as_str().map_or(0, str::len)
+        let names = |map: &Map| map.keys().map(|name| name.as_str().map_or(0, str::len)).sum();
+        self.as_str().map_or_else(|| self.as_map().map_or(0, names), str::len)
     }
 
     fn all(&self, check: &mut dyn FnMut(&Value) -> bool) -> bool {

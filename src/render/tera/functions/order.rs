@@ -1,10 +1,12 @@
-//! The filters that compare the items of a list with each other. Sorting needs a total order, which Tera's own is not.
+//! The filters that compare the items of a list with each other. Sorting needs a total order, which Tera's own is not, and to find what
+//! is equal in linear time needs a hash that differs where the values do.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use tera::Value;
+use tera::value::Key;
 
 use super::call::TeraCall;
 use crate::model::problem::Problem;
@@ -40,10 +42,9 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 pub(super) fn unique(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut found: Vec<Value> = Vec::new();
     let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
+    let keys = RandomState::new();
     for item in call.list("list")? {
-        let mut hasher = DefaultHasher::new();
-        hash(item, &mut hasher);
-        let alike = places.entry(hasher.finish()).or_default();
+        let alike = places.entry(hash(item, &keys)).or_default();
         if alike.iter().all(|place| found[*place] != *item) {
             alike.push(found.len());
             found.push(item.clone());
@@ -52,34 +53,34 @@ pub(super) fn unique(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Prob
     Ok(Value::from(found))
 }
 
-/// Hashes what is the same in equal values: 1 equals 1.0, and the order of a map's entries says nothing.
-fn hash(value: &Value, hasher: &mut DefaultHasher) {
+/// Hashes what is the same in equal values, 1 and 1.0 for example, and all that differs in others: a list of values with one hash takes
+/// the square of its length. Whoever writes the values does not know the keys of the hash.
+fn hash(value: &Value, keys: &RandomState) -> u64 {
+    let mut hasher = keys.build_hasher();
     if let Some(text) = value.as_str() {
-        text.hash(hasher);
+        (0_u8, text).hash(&mut hasher);
     } else if value.is_number() {
-        let number = value.as_number().map_or(f64::INFINITY, |number| number.as_float());
-        // The two zeros are equal, and so are all that are no number.
-        let bits = if number == 0.0 {
-            0
-        } else if number.is_nan() {
-            u64::MAX
-        } else {
-            number.to_bits()
-        };
-        bits.hash(hasher);
+        let number = value.as_number();
+        match number.and_then(|number| number.as_integer()) {
+            Some(integer) => (1_u8, integer).hash(&mut hasher),
+            None => {
+                let float = number.map_or(f64::INFINITY, |number| number.as_float());
+                // All that are no number are equal.
+                let bits = if float.is_nan() { u64::MAX } else { float.to_bits() };
+                (2_u8, bits).hash(&mut hasher);
+            }
+        }
     } else if let Some(items) = value.as_array() {
-        items.len().hash(hasher);
-        items.iter().for_each(|item| hash(item, hasher));
+        (3_u8, items.len()).hash(&mut hasher);
+        items.iter().for_each(|item| hash(item, keys).hash(&mut hasher));
     } else if let Some(map) = value.as_map() {
-        let one = |value: &Value| {
-            let mut hasher = DefaultHasher::new();
-            hash(value, &mut hasher);
-            hasher.finish()
-        };
-        map.values().fold(map.len() as u64, |sum, value| sum.wrapping_add(one(value))).hash(hasher);
+        // The order of the entries says nothing.
+        let one = |(name, value): (&Key<'_>, &Value)| keys.hash_one((name, hash(value, keys)));
+        (4_u8, map.iter().map(one).fold(map.len() as u64, u64::wrapping_add)).hash(&mut hasher);
     } else {
-        value.as_bool().hash(hasher);
+        (5_u8, value.as_bool()).hash(&mut hasher);
     }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -128,6 +129,34 @@ mod tests {
                     assert_eq!(compare(a, b), at.cmp(&other_at), "{a} {b}");
                 }
             }
+        }
+    }
+
+    /// With one hash for many of these, `unique` would compare each of them with each other.
+    #[test]
+    fn values_have_one_hash_if_and_only_if_they_are_equal() {
+        let mut values: Vec<Value> = in_order().into_iter().flatten().collect();
+        let maps = [
+            json!({"a1": 1}),
+            json!({"a2": 1}),
+            json!({"a1": 1, "a2": 2}),
+            json!({"a2": 2, "a1": 1.0}),
+            json!({"a1": 2, "a2": 1}),
+            json!([{"a1": 1}]),
+            json!([[{"a2": 1}]]),
+            json!(u64::MAX - 1),
+            json!(i64::MAX),
+            json!(i64::MIN),
+            json!(9_007_199_254_740_992_i64),
+            json!(9_007_199_254_740_992.0),
+            json!(9_007_199_254_740_993_i64),
+        ];
+        values.extend(maps.map(to_tera));
+        values.extend([i128::MAX, i128::MAX - 1, i128::MIN].map(Value::from));
+        values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(Value::from));
+        let keys = RandomState::new();
+        for (a, b) in values.iter().flat_map(|a| values.iter().map(move |b| (a, b))) {
+            assert_eq!(hash(a, &keys) == hash(b, &keys), a == b, "{a} {b}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Regular expressions in RE2's language, linear in the text: no look-around, no back-references. Pure.
+//! Regular expressions in RE2's language: no look-around, no back-references. One search is linear in the text; the search for every
+//! match is not, and asks the clock.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,6 +9,7 @@ use regex::{Regex, RegexBuilder};
 use super::re2;
 use super::text::check_size;
 use crate::model::problem::Problem;
+use crate::render::budget::Budget;
 
 /// Longest pattern; one of twice as many letters is too big when it is compiled.
 const MAX_PATTERN_BYTES: usize = 64 << 10;
@@ -34,15 +36,24 @@ impl Patterns {
 }
 
 impl Patterns {
-    /// Replaces every match; `${1}` and `${name}` stand for groups.
-    pub(in crate::render) fn replace_all(&mut self, pattern: &str, text: &str, by: &str) -> Result<String, Problem> {
+    /// Replaces every match; `${1}` and `${name}` stand for groups. Each match may have taken a search to the end of the text, and each
+    /// may be replaced by many groups.
+    pub(in crate::render) fn replace_all(
+        &mut self,
+        pattern: &str,
+        text: &str,
+        by: &str,
+        budget: &Budget,
+    ) -> Result<String, Problem> {
         let regex = self.regex(pattern)?;
         let mut output = String::with_capacity(text.len());
         let mut copied = 0;
         for captures in regex.captures_iter(text) {
+            budget.check_time()?;
             let Some(whole) = captures.get(0) else { continue };
             output.push_str(&text[copied..whole.start()]);
             for part in parts(by) {
+                budget.check_time()?;
                 captures.expand(part, &mut output);
                 check_size(output.len(), 0, 0)?;
             }

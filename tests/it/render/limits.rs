@@ -108,6 +108,8 @@ fn a_render_ends_when_its_time_is_over_whatever_it_computes() {
         format!("{{% set r = range(end=1000) %}}{rounds}{{% set x = r | sort %}}{ends}"),
         format!("{rounds}{{{{ getv(key=\"/v/1\") }}}}{ends}"),
         format!("{rounds}{{{{ b | upper }}}}{ends}"),
+        "{{ getv(key=\"/large\") | regex_replace_all(pattern=\"0\", replacement=\"\") | length }}".to_owned(),
+        "{{ b | regex_replace_all(pattern=\"b\", replacement=repeat(text=\"$1\", n=1000)) }}".to_owned(),
         "{% set x = [[c for c in range(end=1000)] for a in range(end=1000)] %}".to_owned(),
         format!("{{% set x %}}{rounds}{rounds}{ends}{ends}{{% endset %}}"),
     ] {
@@ -128,6 +130,8 @@ fn a_render_ends_when_its_time_is_over_whatever_it_computes() {
         "{{range 1000000}}{{getv \"/v/1\"}}{{end}}",
         "{{define \"a\"}}{{range 1000}}{{end}}{{end}}{{range 1000}}{{template \"a\"}}{{end}}",
         "{{$l := list}}{{range 1000000}}{{$l = append $l .}}{{end}}",
+        "{{regexReplaceAll \"0\" (getv \"/large\") \"\" | len}}",
+        "{{regexReplaceAll \"b\" \"b\" (repeat 1000 \"$1\")}}",
     ] {
         check(Engine::Go, work, Some(3), LATE);
     }

@@ -42,7 +42,8 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
         Ok(GoValue::from(found.map_or("", |found| found.as_str())))
     }),
     native("regexReplaceAll", THREE_TEXTS, |values, run| {
-        let replaced = run.patterns.replace_all(text(&values[0]), text(&values[1]), text(&values[2]));
+        let (pattern, whole, by) = (text(&values[0]), text(&values[1]), text(&values[2]));
+        let replaced = run.patterns.replace_all(pattern, whole, by, &run.session.budget);
         replaced.map(GoValue::from)
     }),
 ];

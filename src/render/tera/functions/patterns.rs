@@ -20,7 +20,8 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     .alias("regexFind"),
     both("regex_replace_all", &["pattern", "text", "replacement"], |call, run| {
         let (text, replacement) = (call.text("text")?, call.text("replacement")?);
-        call.named(run.patterns.replace_all(call.text("pattern")?, text, replacement)).map(Value::from)
+        let (pattern, budget) = (call.text("pattern")?, &run.session.budget);
+        call.named(run.patterns.replace_all(pattern, text, replacement, budget)).map(Value::from)
     })
     .subject("text")
     .alias("regexReplaceAll"),

@@ -1,7 +1,6 @@
 //! The generation: a text in the rendered file that changes with the file, and the address at which nginx answers with it.
 //! Never asks nginx.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,8 +9,8 @@ use std::path::PathBuf;
 pub const PLACEHOLDER: &str = "upstreamd-generation-0000000000000000";
 /// Prefix of every generation.
 const PREFIX: &str = "upstreamd-generation-";
-/// Texts in one file that look like a generation and are tried; a file has one, and values may add some.
-const MAX_CANDIDATES: usize = 1000;
+/// Digits behind the prefix.
+const DIGITS: usize = PLACEHOLDER.len() - PREFIX.len();
 
 /// Address at which nginx answers with its generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,50 +41,45 @@ impl fmt::Display for GenerationServer {
     }
 }
 
-/// Returns the generation that a file was stamped with: the one that is made from the hash of everything else. A value may look like
-/// one, too. `hash` is the one that the stamp was made with.
+/// Returns the generation that a file was stamped with, if it has one. `hash` is the one that the stamp was made with.
 pub fn own(text: &[u8], hash: impl Fn(&[u8]) -> String) -> Option<String> {
-    let starts = text.windows(PREFIX.len()).enumerate().filter(|(_, window)| *window == PREFIX.as_bytes());
-    let candidates = starts.filter_map(|(at, _)| std::str::from_utf8(text.get(at..at + PLACEHOLDER.len())?).ok());
-    let candidates: BTreeSet<&str> = candidates.take(MAX_CANDIDATES).collect();
-    let is_own = |candidate: &&str| {
-        let unstamped = replaced(text, candidate.as_bytes(), PLACEHOLDER.as_bytes());
-        stamp_of(&hash(&unstamped)) == **candidate
-    };
-    candidates.into_iter().find(is_own).map(str::to_owned)
+    let own = made_of(text, hash);
+    all(text).any(|at| text[at..].starts_with(own.as_bytes())).then_some(own)
 }
 
-/// Returns a text with every occurrence of `old` replaced by `new`, which is as long.
-fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    let mut result = text.to_vec();
-    let mut at = 0;
-    while let Some(found) = text.get(at..).and_then(|rest| rest.windows(old.len()).position(|window| window == old)) {
-        result[at + found..at + found + new.len()].copy_from_slice(new);
-        at += found + old.len();
+/// Replaces every placeholder with the file's generation. `hash` returns hexadecimal digits, 16 or more.
+pub fn stamp(bytes: &mut [u8], hash: impl Fn(&[u8]) -> String) {
+    let own = made_of(bytes, hash);
+    let is_placeholder = |at: &usize| bytes[*at..].starts_with(PLACEHOLDER.as_bytes());
+    let places: Vec<usize> = all(bytes).filter(is_placeholder).collect();
+    for at in places {
+        bytes[at..at + own.len()].copy_from_slice(own.as_bytes());
     }
-    result
 }
 
-fn stamp_of(hash: &str) -> String {
-    format!("{PREFIX}{}", hash.get(..16).unwrap_or("0000000000000000"))
+/// Returns the generation of a file, stamped or not. It is made of everything but texts that look like one: the file's own is not known
+/// yet, and what others a writer of values has put there must not have to be told from it.
+fn made_of(text: &[u8], hash: impl Fn(&[u8]) -> String) -> String {
+    let mut blank = text.to_vec();
+    for at in all(text) {
+        blank[at..at + PLACEHOLDER.len()].copy_from_slice(PLACEHOLDER.as_bytes());
+    }
+    format!("{PREFIX}{}", hash(&blank).get(..DIGITS).unwrap_or("0000000000000000"))
 }
 
-/// Replaces every placeholder with the generation made from `hash` (hexadecimal digits, 16 or more).
-pub fn stamp(bytes: &mut [u8], hash: &str) {
-    let generation = stamp_of(hash);
-    let mut at = 0;
-    while let Some(found) = find(bytes, at) {
-        let end = found + PLACEHOLDER.len();
-        if let Some(place) = bytes.get_mut(found..end) {
-            place.copy_from_slice(generation.as_bytes());
+/// Returns where texts begin that look like a generation. No two of them overlap.
+fn all(text: &[u8]) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + text.get(from..)?.windows(PREFIX.len()).position(|window| window == PREFIX.as_bytes())?;
+            from = at + PREFIX.len();
+            let digits = text.get(from..from + DIGITS)?;
+            if digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+                return Some(at);
+            }
         }
-        at = end;
-    }
-}
-
-fn find(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    rest.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER.as_bytes()).map(|at| from + at)
+    })
 }
 
 #[cfg(test)]
@@ -105,32 +99,50 @@ mod tests {
     #[test]
     fn every_placeholder_becomes_the_generation() {
         let mut bytes = format!("a {PLACEHOLDER} b {PLACEHOLDER}").into_bytes();
-        stamp(&mut bytes, "0123456789abcdef0123");
+        stamp(&mut bytes, |_| "0123456789abcdef0123".to_owned());
         assert_eq!(bytes, b"a upstreamd-generation-0123456789abcdef b upstreamd-generation-0123456789abcdef");
+    }
+
+    /// Stands in for SHA-256: depends on every byte.
+    fn hash(bytes: &[u8]) -> String {
+        format!("{:016x}", bytes.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)))
     }
 
     #[test]
     fn a_file_knows_its_own_generation_among_others() {
-        // Stands in for SHA-256: depends on every byte.
-        let hash = |bytes: &[u8]| {
-            format!("{:016x}", bytes.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)))
-        };
-        let stamped = |text: &str| {
-            let mut bytes = text.as_bytes().to_vec();
-            let hash = hash(&bytes);
-            stamp(&mut bytes, &hash);
-            (bytes, stamp_of(&hash))
-        };
         let forged = "upstreamd-generation-0123456789abcdef";
         for text in [
             format!("a {PLACEHOLDER} b {PLACEHOLDER}"),
             format!("{forged} {PLACEHOLDER}"),
             format!("upstreamd-generation-upstreamd-generation-12 {forged}{PLACEHOLDER}{forged}"),
+            format!("upstreamd-generation-0123456789ABCDEF {PLACEHOLDER} upstreamd-generation-"),
         ] {
-            let (bytes, own_stamp) = stamped(&text);
-            assert_eq!(own(&bytes, hash), Some(own_stamp), "{text}");
+            let mut bytes = text.clone().into_bytes();
+            stamp(&mut bytes, hash);
+            let at = text.find(PLACEHOLDER).unwrap();
+            let stamped = std::str::from_utf8(&bytes[at..at + PLACEHOLDER.len()]).unwrap();
+            assert_eq!(own(&bytes, hash).as_deref(), Some(stamped), "{text}");
+            let mut other = format!("{text}.").into_bytes();
+            stamp(&mut other, hash);
+            assert_ne!(own(&other, hash).as_deref(), Some(stamped), "{text}");
         }
         assert_eq!(own(forged.as_bytes(), hash), None);
         assert_eq!(own(b"upstreamd-generation-01", hash), None);
+        assert_eq!(own(b"no generation", hash), None);
+    }
+
+    /// Trying each would take a copy and a hash of the whole file for each, and trying some would miss the own one.
+    #[test]
+    fn however_many_generations_values_hold_the_own_one_is_found_at_once() {
+        let forged: String = (0..2000).map(|n| format!("{PREFIX}{n:016x} ")).collect();
+        let mut bytes = format!("{forged}{PLACEHOLDER}").into_bytes();
+        stamp(&mut bytes, hash);
+        let stamped = String::from_utf8(bytes[forged.len()..].to_vec()).unwrap();
+        let hashes = std::cell::Cell::new(0);
+        let counted = |bytes: &[u8]| {
+            hashes.set(hashes.get() + 1);
+            hash(bytes)
+        };
+        assert_eq!((own(&bytes, counted), hashes.get()), (Some(stamped), 1));
     }
 }

@@ -70,8 +70,8 @@ impl RenderSession {
             && self.prints_generation
             && self.mock.is_none()
         {
-            let hash: String = Sha256::digest(&*bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            generation::stamp(bytes, &hash);
+            let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            generation::stamp(bytes, hash);
         }
         let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
         Rendering {

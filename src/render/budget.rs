@@ -18,6 +18,8 @@ const LONG_LOOP: usize = 1000;
 const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 /// Levels of lists and maps within each other.
 const MAX_DEPTH: usize = 64;
+/// Bytes that a value counts beside its text.
+const VALUE_BYTES: usize = 8;
 
 /// The use of one render.
 pub(super) struct Budget {
@@ -112,6 +114,12 @@ pub(super) fn measured<V: Nested>(value: &V) -> Result<usize, Problem> {
     size(value, MAX_DEPTH).ok_or_else(too_large)
 }
 
+/// Checks a list of so many values, those within them included, and so many bytes of text, before it is made.
+pub(super) fn check_count(values: usize, text_bytes: usize) -> Result<(), Problem> {
+    let bytes = values.saturating_mul(VALUE_BYTES).saturating_add(text_bytes);
+    if bytes > MAX_BYTES { Err(too_large()) } else { Ok(()) }
+}
+
 /// Checks a list that was right before its last item was added: the item each time, and the whole list often enough.
 pub(super) fn check_added<V: Nested>(list: &[V]) -> Result<(), Problem> {
     // The list itself is a level, too.
@@ -129,7 +137,7 @@ fn size<V: Nested>(value: &V, levels: usize) -> Option<usize> {
 }
 
 fn fits<V: Nested>(value: &V, levels: usize, left: &mut usize) -> bool {
-    let own = 8 + value.text_bytes();
+    let own = VALUE_BYTES + value.text_bytes();
     if own > *left || levels == 0 {
         return false;
     }

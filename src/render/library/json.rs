@@ -6,15 +6,41 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
+use crate::render::budget::check_count;
+
 /// Reads JSON of any kind.
 ///
 /// # Errors
 /// A phrase about the text: "is not JSON: …".
 pub(in crate::render) fn parse(text: &str) -> Result<Json, String> {
+    // There are fewer values than bytes.
+    if check_count(text.len(), 0).is_err() {
+        check_count(count(text), 0).map_err(|problem| problem.message)?;
+    }
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => "is not JSON: it ends too early".to_owned(),
         _ => format!("is not JSON: line {}, column {}", error.line(), error.column()),
     })
+}
+
+/// Returns how many values a JSON text has, those within others included.
+fn count(text: &str) -> usize {
+    let (mut count, mut is_text, mut is_escaped, mut has_opened) = (1, false, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' if is_text => is_text = false,
+            _ if is_text || byte.is_ascii_whitespace() => {}
+            b']' | b'}' => has_opened = false,
+            _ => {
+                count += usize::from(has_opened || byte == b',');
+                is_text = byte == b'"';
+                has_opened = matches!(byte, b'[' | b'{');
+            }
+        }
+    }
+    count
 }
 
 /// Returns an object, an empty one for null; `None` for JSON of any other kind.
@@ -99,4 +125,25 @@ impl<F: Formatter> Formatter for AsGo<F> {
         begin_object_value(),
         end_object_value(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_before_they_are_made() {
+        for (text, expected) in [
+            ("null", 1),
+            ("\"[1,2]\"", 1),
+            (" [ ] ", 1),
+            ("[1, 22 ,3]", 4),
+            ("[[], [ ] ,{}]", 4),
+            ("[[[1]]]", 4),
+            ("{ }", 1),
+            ("{\"a,\\\",b\\\\\": [\"[\", {\"c\": {}, \"d\": \",\"}]}", 6),
+        ] {
+            assert_eq!((parse(text).is_ok(), count(text)), (true, expected), "{text}");
+        }
+    }
 }

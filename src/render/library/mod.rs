@@ -3,6 +3,7 @@
 
 pub(super) mod encoding;
 pub(super) mod json;
+pub(super) mod lists;
 pub(super) mod names;
 pub(super) mod numbers;
 pub(super) mod outside;

@@ -174,6 +174,15 @@ fn nothing_that_a_render_makes_is_without_bound() {
             "would keep more than",
         ),
         ("{% for n in range(end=60) %}{% set_global l = append(list=l, value=named) %}{% endfor %}", LARGE),
+        ("{{ repeat(text='x', n=3000000) | split(sep='') | length }}", LARGE),
+        ("{{ repeat(text=',x', n=2000000) | split(pat=',') | length }}", LARGE),
+        ("{% set j = '[' ~ repeat(text='0,', n=2500000) ~ '0]' %}{{ j | from_json | length }}", LARGE),
+        ("{% set j = '[' ~ repeat(text='[],', n=2500000) ~ '0]' %}{{ j | json_array | length }}", LARGE),
+        ("{% set j = repeat(text='[', n=65) ~ repeat(text=']', n=65) %}{{ j | from_json | length }}", LARGE),
+        (
+            "{% set j = '{\"a\": ' ~ repeat(text='[', n=64) ~ repeat(text=']', n=64) ~ '}' %}{{ json(text=j) | length }}",
+            LARGE,
+        ),
         ("{% set l = [named for n in range(end=200)] %}", "would keep more than"),
         ("{% set b %}{% for n in range(end=200) %}{{ named }}{% endfor %}{% endset %}", "would keep more than"),
         ("{% filter upper %}{% for n in range(end=1000) %}{{ a }}{% endfor %}{% endfilter %}", "would keep more than"),
@@ -192,6 +201,13 @@ fn nothing_that_a_render_makes_is_without_bound() {
         ("{{$l := list}}{{range 60}}{{$l = append $l $a}}{{end}}", LARGE),
         ("{{$l := list}}{{range 1000}}{{$l = list $l}}{{end}}", LARGE),
         ("{{$l := list}}{{range 60}}{{$l = append $l $named}}{{end}}", LARGE),
+        ("{{len (split (repeat 3000000 \"x\") \"\")}}", LARGE),
+        ("{{len (split (repeat 2000000 \",x\") \",\")}}", LARGE),
+        ("{{len (jsonArray (print \"[\" (repeat 2500000 \"0,\") \"0]\"))}}", LARGE),
+        ("{{len (fromJson (print (repeat 65 \"[\") (repeat 65 \"]\")))}}", LARGE),
+        ("{{len (json (print \"{\\\"a\\\":\" (repeat 64 \"[\") (repeat 64 \"]\") \"}\"))}}", LARGE),
+        ("{{$q := \"\"}}{{range 25}}{{$q = squote $q}}{{end}}", LONG),
+        ("{{range 12}}{{$a = base64Encode $a}}{{end}}", LONG),
         ("{{$l := list}}{{range 60}}{{$l = append $l (dict \"a\" $named \"b\" .)}}{{end}}", LARGE),
         ("{{range 1000}}{{$a}}{{end}}", "the output is larger than 67108864 bytes"),
     ] {
@@ -232,6 +248,18 @@ fn a_list_of_lists_of_all_kinds_is_sorted_or_refused() {
     let sorted =
         render(Engine::Tera, Escape::None, &format!("{{{{ '{numbers}' | json_array | sort }}}}"), None).unwrap();
     assert!(sorted.starts_with("[[-1], [1], [1],") && sorted.ends_with("[8], [9], [9], [9], [9]]"), "{sorted}");
+}
+
+#[test]
+fn what_is_as_large_and_as_deep_as_it_may_be_is_read() {
+    let json = "'[' ~ repeat(text='0,', n=2000000) ~ '0]'";
+    let deep = "repeat(text='[', n=64) ~ repeat(text=']', n=64)";
+    let tera = "{{ repeat(text='x', n=1800000) | split(sep='') | length }} {{ (JSON) | from_json | length }} {{ (DEEP) | from_json | length }}";
+    let tera = tera.replace("JSON", json).replace("DEEP", deep);
+    assert_eq!(render(Engine::Tera, Escape::None, &tera, None).unwrap(), "1800000 2000001 1");
+    let go = "{{len (split (repeat 1800000 \"x\") \"\")}} {{len (jsonArray (print \"[\" (repeat 2000000 \"0,\") \"0]\"))}} \
+              {{len (fromJson (print (repeat 64 \"[\") (repeat 64 \"]\")))}}";
+    assert_eq!(render(Engine::Go, Escape::None, go, None).unwrap(), "1800000 2000001 1");
 }
 
 #[test]

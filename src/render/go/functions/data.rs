@@ -82,5 +82,6 @@ fn parsed(value: &GoValue, run: &GoRun, take: fn(Json) -> Option<Json>, unlike: 
     let text = text(value);
     let about = |what: &str| Problem::new(run.session.about(text, what));
     let json = json::parse(text).map_err(|what| about(&what))?;
-    take(json).map(|json| from_json(&json)).ok_or_else(|| about(unlike))
+    let json = take(json).ok_or_else(|| about(unlike))?;
+    bounded(from_json(&json)).map_err(|problem| about(&problem.message))
 }

@@ -9,7 +9,7 @@ use crate::model::problem::Problem;
 use crate::render::budget::{bounded, check_added};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
-use crate::render::library::text as library;
+use crate::render::library::{lists, text as library};
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("split", TWO_TEXTS, split),
@@ -23,11 +23,7 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
 ];
 
 fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
-    let (whole, separator) = (text(&values[0]), text(&values[1]));
-    Ok(match separator {
-        "" => GoValue::texts(whole.chars().map(|c| GoValue::from(c.to_string()))),
-        separator => GoValue::texts(whole.split(separator)),
-    })
+    lists::split(text(&values[0]), text(&values[1])).map(GoValue::texts)
 }
 
 fn join(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {

@@ -7,6 +7,7 @@ use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, both};
 use crate::model::problem::Problem;
+use crate::render::budget::bounded;
 use crate::render::library::json as library;
 use crate::render::tera::run::TeraRun;
 
@@ -19,19 +20,22 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
 ];
 
 fn json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
-    library::object(parse(call, run)?)
-        .map(to_tera)
-        .ok_or_else(|| unlike(call, run, "object").hint("json_array reads an array, from_json anything"))
+    let unlike = || unlike(call, run, "object").hint("json_array reads an array, from_json anything");
+    made(call, run, library::object(parse(call, run)?).ok_or_else(unlike)?)
 }
 
 fn json_array(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
-    library::array(parse(call, run)?)
-        .map(to_tera)
-        .ok_or_else(|| unlike(call, run, "array").hint("json reads an object, from_json anything"))
+    let unlike = || unlike(call, run, "array").hint("json reads an object, from_json anything");
+    made(call, run, library::array(parse(call, run)?).ok_or_else(unlike)?)
 }
 
 fn from_json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
-    parse(call, run).map(to_tera)
+    made(call, run, parse(call, run)?)
+}
+
+fn made(call: &TeraCall<'_>, run: &TeraRun, json: Json) -> Result<Value, Problem> {
+    let about = |what| call.failure(run.session.about(call.text("text").unwrap_or_default(), what));
+    bounded(to_tera(json)).map_err(|problem| about(problem.message))
 }
 
 fn parse(call: &TeraCall<'_>, run: &TeraRun) -> Result<Json, Problem> {

@@ -6,7 +6,7 @@ use super::call::{TeraCall, TeraFunction, both, function, kind};
 use crate::model::natural;
 use crate::model::problem::Problem;
 use crate::render::budget::{bounded, check_added};
-use crate::render::library::{numbers, text};
+use crate::render::library::{lists, numbers, text};
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
@@ -25,13 +25,12 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
 
 fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
-    let pieces: Vec<Value> = match (call.optional_text("sep")?, call.optional_text("pat")?) {
+    let separator = match (call.optional_text("sep")?, call.optional_text("pat")?) {
         (Some(_), Some(_)) => return Err(call.failure("takes `sep` or `pat`, not both")),
-        (Some(""), None) => text.chars().map(Value::from).collect(),
-        (Some(separator), None) | (None, Some(separator)) => text.split(separator).map(Value::from).collect(),
+        (Some(separator), None) | (None, Some(separator)) => separator,
         (None, None) => return Err(call.failure("argument `sep` is missing")),
     };
-    Ok(Value::from(pieces))
+    call.named(lists::split(text, separator)).map(Value::from)
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {

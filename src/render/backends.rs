@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::folders::KeptServers;
 use super::library::servers::{self, UpstreamServer};
-use super::session::{RenderSession, is_too_long, shown};
+use super::session::{PathPart, RenderSession, is_too_long, shown};
 use crate::model::problem::Problem;
 use crate::nginx::backend::{Networks, Options, ServerLimits, Subfolders, UnixSockets, WantedAddress};
 
@@ -120,10 +120,14 @@ pub(super) fn folder(session: &RenderSession, prefix: &str) -> Result<String, Pr
     if !session.view.view().may_see_below(&folder) {
         let below = if is_too_long(prefix) {
             format!("a folder with a name of {} bytes", prefix.len())
-        } else if let Some(key) = session.part_of(prefix) {
-            format!("the folder that is made with the value of key `{}`", shown(key))
         } else {
-            format!("`{}`", shown(&folder))
+            match session.part_of(prefix) {
+                Some(PathPart::ValueOf(key)) => {
+                    format!("the folder that is made with the value of key `{}`", shown(key))
+                }
+                Some(PathPart::Unknown) => "a folder whose name may be made with a value".to_owned(),
+                None => format!("`{}`", shown(&folder)),
+            }
         };
         let failure = Problem::new(format!("nothing below {below} can be seen"));
         return Err(failure.hint("it is not covered by the `keys` of this resource"));

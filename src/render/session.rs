@@ -107,23 +107,31 @@ impl RenderSession {
         texts.filter(move |(path, _)| reads.include(path))
     }
 
-    /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Also
-    /// finds a value that was escaped or changed its case on the way, by a long word of it. Not for a path that
+    /// Returns the value that a path was made with, if it was: a value must not be shown as a part of a path. Also finds a value that
+    /// was escaped or changed its case on the way, by a long word of it. Ends with the time of the render. Not for a path that
     /// [`is_too_long`].
-    pub(super) fn part_of(&self, path: &str) -> Option<&str> {
+    pub(super) fn part_of(&self, path: &str) -> Option<PathPart<'_>> {
         const MIN_DISTINCT_BYTES: usize = 8;
         const MIN_DISTINCT_WORD_BYTES: usize = 12;
         let lower = path.to_lowercase();
-        let has_word_of = |value: &str| {
-            let words = value.split(|c: char| !c.is_alphanumeric());
-            words.filter(|word| word.len() >= MIN_DISTINCT_WORD_BYTES).any(|word| lower.contains(&word.to_lowercase()))
-        };
+        let deadline = &self.budget.deadline;
         let has = |value: &str| path.split('/').any(|part| part == value) || path == value;
-        let mut keys = self.texts().filter(|(_, value)| {
-            let is_long = value.len() >= MIN_DISTINCT_BYTES;
-            !value.is_empty() && (has(value) || (is_long && path.contains(value)) || has_word_of(value))
-        });
-        keys.next().map(|(key, _)| key)
+        for (key, value) in self.texts().filter(|(_, value)| !value.is_empty()) {
+            if has(value) || (value.len() >= MIN_DISTINCT_BYTES && path.contains(value)) {
+                return Some(PathPart::ValueOf(key));
+            }
+            let words = value.split(|c: char| !c.is_alphanumeric());
+            let words = words.filter(|word| word.len() >= MIN_DISTINCT_WORD_BYTES);
+            for word in words.take_while(|_| !deadline.has_passed()) {
+                if lower.contains(&word.to_lowercase()) {
+                    return Some(PathPart::ValueOf(key));
+                }
+            }
+            if deadline.has_passed() {
+                return Some(PathPart::Unknown);
+            }
+        }
+        None
     }
 
     /// Returns the origin of a text, in words: the value of a key, if one has it.
@@ -139,6 +147,15 @@ impl RenderSession {
     pub(super) fn about(&self, text: &str, what: impl std::fmt::Display) -> String {
         format!("{} {what}", self.key_of(text).as_deref().unwrap_or("the text"))
     }
+}
+
+/// The value that a path was made with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum PathPart<'s> {
+    /// The one of this key.
+    ValueOf(&'s str),
+    /// None or any: there was no time to find out.
+    Unknown,
 }
 
 /// Checks whether a path is longer than any key: looking for every value in it could take longer than a render may.

@@ -16,7 +16,7 @@ use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::escape;
 use crate::render::output::MAX_OUTPUT_BYTES;
-use crate::render::session::{is_too_long, shown};
+use crate::render::session::{PathPart, is_too_long, shown};
 
 /// Levels of blocks and templates within each other.
 const MAX_DEPTH: usize = 100;
@@ -259,8 +259,11 @@ impl<'a> Interpreter<'a> {
                 return Ok(Err(Problem::new(format!("there is no template with a name of {} bytes", name.len()))));
             }
             return Ok(Err(match self.run.session.part_of(name) {
-                Some(key) => {
+                Some(PathPart::ValueOf(key)) => {
                     Problem::new(format!("there is no template with the name that key `{}` holds", shown(key)))
+                }
+                Some(PathPart::Unknown) => {
+                    Problem::new("there is no template with a name that may be made with a value")
                 }
                 None => self.templates.no_such_include(name),
             }));

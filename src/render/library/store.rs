@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::key;
 use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
-use crate::render::session::{RenderSession, is_too_long, shown};
+use crate::render::session::{PathPart, RenderSession, is_too_long, shown};
 use crate::render::window::Window;
 
 /// Checks whether there is a key or a directory of this name.
@@ -60,9 +60,15 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
     if let Some(from) = session.key_of(key).filter(|_| !key.is_empty()) {
         return Problem::new(format!("the key that {from} names does not exist"));
     }
-    if let Some(source) = session.part_of(key) {
-        let source = shown(source);
-        return Problem::new(format!("the key that is made with the value of key `{source}` does not exist"));
+    match session.part_of(key) {
+        Some(PathPart::ValueOf(source)) => {
+            let source = shown(source);
+            return Problem::new(format!("the key that is made with the value of key `{source}` does not exist"));
+        }
+        Some(PathPart::Unknown) => {
+            return Problem::new("the key does not exist; its name may be made with a value, and is not shown");
+        }
+        None => {}
     }
     let whole = window.view().whole_key(key);
     let whole = whole.map(|whole| format!(" ({})", shown(&whole))).unwrap_or_default();
@@ -87,7 +93,7 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
     let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
     let siblings = window.children(&format!("{directory}/"));
     let keys = siblings.iter().filter(|(_, child)| child.is_key).map(|(name, _)| *name);
-    match nearest(name, keys) {
+    match nearest(name, keys.take_while(|_| !session.budget.deadline.has_passed())) {
         Some(near) => error.hint(format!("did you mean `{}`?", shown(&format!("{directory}/{near}")))),
         None => error.hint(hints.optional),
     }

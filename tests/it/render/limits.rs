@@ -362,3 +362,52 @@ fn the_origin_of_a_long_refused_text_is_found_in_linear_time() {
     let expected = "t:1:4: a text made with the value of key `/v/0` is longer than 4000 bytes, and may not be printed";
     assert!(problem.to_string().starts_with(expected), "{problem}");
 }
+
+/// A word of a value for each look would take minutes with large values, and so would a comparison with each name beside it.
+#[test]
+fn the_search_for_the_origin_of_a_missing_key_ends_in_time() {
+    let entries = (0..1000).flat_map(|n| {
+        let words = (0..3).map(|word| format!("word{word}ofvalue{n}")).collect::<Vec<_>>().join(" ");
+        [(format!("/v/{n}"), words), (format!("/near/{n:0>40}"), String::new())]
+    });
+    let entries = entries.chain([("/near/zebra1".to_owned(), String::new())]);
+    let entries = entries.map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str())));
+    let view =
+        View::new(Tree::from_entries(Revision(1), entries), Arc::from(""), KeyRanges::of_directories(["/v", "/near"]));
+    let unknown = "; its name may be made with a value, and is not shown";
+    let optional = "key `/near/zebra2` does not exist\n  hint: getv";
+    let zebra = "key `/near/zebra2` does not exist\n  hint: did you mean `/near/zebra1`?";
+    for (engine, template, milliseconds, expected) in [
+        (
+            Engine::Tera,
+            "{% set v = getvs(pattern=\"/v/*\") %}{{ getv(key=\"/v/none\") }}",
+            None,
+            "key `/v/none` does not",
+        ),
+        (Engine::Tera, "{% set v = getvs(pattern=\"/v/*\") %}{{ getv(key=\"/v/none\") }}", Some(3), unknown),
+        (Engine::Tera, "{{ getv(key=\"/near/zebra2\") }}", None, zebra),
+        (Engine::Tera, "{{ getv(key=\"/near/zebra2\") }}", Some(3), optional),
+        (Engine::Tera, "{% set v = getvs(pattern=\"/v/*\") %}{{ servers(prefix=\"/a\") }}", None, "below `/a/` can"),
+        (
+            Engine::Tera,
+            "{% set v = getvs(pattern=\"/v/*\") %}{{ servers(prefix=\"/a\") }}",
+            Some(3),
+            "below a folder whose",
+        ),
+        (Engine::Go, "{{$v := getvs \"/v/*\"}}{{include (print \"a\")}}", None, "no template `a`"),
+        (
+            Engine::Go,
+            "{{$v := getvs \"/v/*\"}}{{include (print \"a\")}}",
+            Some(3),
+            "a name that may be made with a value",
+        ),
+    ] {
+        let root = Root::new("t", engine, Escape::None);
+        let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
+        let timeout = milliseconds.map(Duration::from_millis);
+        let facts = Ticking { start: Instant::now(), looks: AtomicU64::new(0), timeout };
+        let (renderer, _) = compile(&sources, &[root], Arc::new(facts));
+        let problem = renderer.render(root, &view, &mut Memory::default()).result.unwrap_err();
+        assert!(problem.to_string().contains(expected), "{template} {milliseconds:?}\n{problem}");
+    }
+}

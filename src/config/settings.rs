@@ -368,14 +368,19 @@ fn listen_address(text: &str) -> Result<Option<String>, Problem> {
             .hint("write host:port, or :port for every address of this machine")
     };
     match port.parse::<u16>() {
-        Ok(_) => Ok(Some(text.to_owned())),
-        Err(_) => Err(port::too_large(text, port).unwrap_or_else(wrong)),
+        Ok(1..) => Ok(Some(text.to_owned())),
+        _ => Err(port::too_large(text, port).unwrap_or_else(wrong)),
     }
+}
+
+/// Reads one address with its port. Port 0 would be a different one after each start, and nobody would be told.
+fn single_address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| !address.ip().is_unspecified() && address.port() > 0)
 }
 
 /// Checks an address at which nginx asks: it is written into nginx's files.
 fn dns_address(text: &str) -> Result<SocketAddr, Problem> {
-    text.parse().ok().filter(|address: &SocketAddr| !address.ip().is_unspecified()).ok_or_else(|| {
+    single_address(text).ok_or_else(|| {
         Problem::new(format!("{} is not an address to answer nginx's questions at", shown(text)))
             .hint("write one address of this machine with a port, as in 127.0.0.153:53 or [::1]:53")
     })

@@ -7,6 +7,7 @@ use crate::model::endpoints;
 use crate::model::problem::Problem;
 use crate::model::text::shown;
 
+use super::single_address;
 use super::table::{DNS_DOMAIN, DNS_FORWARD, DNS_LISTEN, DNS_SERVICES_DOMAIN};
 use super::values::Values;
 
@@ -69,7 +70,7 @@ fn domain(text: &str) -> Result<String, Problem> {
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, Problem> {
-    text.parse().ok().filter(|address: &SocketAddr| !address.ip().is_unspecified()).ok_or_else(|| {
+    single_address(text).ok_or_else(|| {
         Problem::new(format!("{} is not an address to answer at", shown(text)))
             .hint("write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53")
     })
@@ -77,11 +78,12 @@ fn listen_address(text: &str) -> Result<SocketAddr, Problem> {
 
 /// Reads a name server; empty is none.
 fn name_server(text: &str) -> Result<Option<SocketAddr>, Problem> {
-    let address = text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT)));
-    match address {
+    let with_port =
+        || text.parse::<IpAddr>().ok().filter(|ip| !ip.is_unspecified()).map(|ip| SocketAddr::new(ip, PORT));
+    match single_address(text).or_else(with_port) {
         _ if text.is_empty() => Ok(None),
-        Ok(address) if !address.ip().is_unspecified() => Ok(Some(address)),
-        _ => Err(Problem::new(format!("{} is not the address of a name server", shown(text)))
+        Some(address) => Ok(Some(address)),
+        None => Err(Problem::new(format!("{} is not the address of a name server", shown(text)))
             .hint("write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53")),
     }
 }
@@ -169,17 +171,23 @@ mod tests {
               hint: give it a domain of its own, or one below: services.webapp.dev"#]],
         );
         check_problem(
-            &[("dns-listen", &["0.0.0.0:53", "53"])],
+            &[("dns-listen", &["0.0.0.0:53", "10.0.0.5:0", "53"])],
             expect![[r#"
             dns-listen: `0.0.0.0:53` is not an address to answer at (from flag --dns-listen)
+              hint: write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53
+            dns-listen: `10.0.0.5:0` is not an address to answer at (from flag --dns-listen)
               hint: write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53
             dns-listen: `53` is not an address to answer at (from flag --dns-listen)
               hint: write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53"#]],
         );
         check_problem(
-            &[("dns-forward", &["dns.example.org"])],
+            &[("dns-forward", &["dns.example.org", "10.0.0.1:0", "::"])],
             expect![[r#"
             dns-forward: `dns.example.org` is not the address of a name server (from flag --dns-forward)
+              hint: write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53
+            dns-forward: `10.0.0.1:0` is not the address of a name server (from flag --dns-forward)
+              hint: write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53
+            dns-forward: `::` is not the address of a name server (from flag --dns-forward)
               hint: write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53"#]],
         );
     }

@@ -312,6 +312,24 @@ fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
 }
 
 #[test]
+fn addresses_to_listen_at_have_a_port_that_others_can_know() {
+    for (setting, address, is_right) in [
+        (&table::ENDPOINTS_LISTEN, "127.0.0.153:1", true),
+        (&table::ENDPOINTS_LISTEN, "127.0.0.153:0", false),
+        (&table::ENDPOINTS_LISTEN, "[::1]:0", false),
+        (&table::ENDPOINTS_LISTEN, "0.0.0.0:53", false),
+        (&table::METRICS_ADDR, ":1", true),
+        (&table::METRICS_ADDR, ":0", false),
+        (&table::STATUS_ADDR, "localhost:0", false),
+    ] {
+        let (_, problems) = Said::default().flag(setting, address).resolve();
+        assert_eq!(problems.is_empty(), is_right, "{address}: {problems}");
+        let refused = format!("{}: `{address}` is not an address to ", setting.name);
+        assert!(is_right || problems.to_string().starts_with(&refused), "{problems}");
+    }
+}
+
+#[test]
 fn tls_needs_both_halves_of_a_pair_and_insecure_works_alone() {
     let insecure = etcd(&Said::default().file("client_insecure = true"));
     assert!(insecure.tls.is_some_and(|tls| tls.insecure && tls.ca.is_none()));

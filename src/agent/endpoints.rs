@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::catalog::{self, Member};
 use super::upstreams::KnownUpstreams;
 use crate::apply::AroundReload;
+use crate::apply::group::Group;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
 use crate::endpoints::service::{EndpointService, PublishedSet};
@@ -18,6 +19,7 @@ use crate::model::backend_change::BackendChange;
 use crate::model::backoff::Backoff;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
+use crate::model::report::ReloadEnd;
 use crate::model::resource::{InstanceId, Resource};
 use crate::nginx::installation::{self, Version};
 use crate::render::Facts;
@@ -111,6 +113,12 @@ impl Endpoints {
             Listening::Runs(service) => Some(Arc::clone(service)),
             Listening::NotNeeded | Listening::Failed(_) => None,
         }
+    }
+
+    /// Returns it if nginx may read names when this group is reloaded: a command that reloads nginx need not name it.
+    fn service_for(&self, group: &Group) -> Option<Arc<EndpointService>> {
+        let has_names = |service: &EndpointService| group.resources.iter().any(|one| service.has_names_of(one.name()));
+        self.service().filter(|service| group.drives_nginx() || has_names(service))
     }
 
     /// Starts to answer if one of these resources needs it and nobody answers yet, and reports success, and each problem once.
@@ -319,12 +327,12 @@ impl fmt::Debug for Endpoints {
 
 /// The lines on disk are kept off the new workers of a reload.
 impl AroundReload for Endpoints {
-    fn begin(&self) {
-        self.service().iter().for_each(|service| service.begin_reload());
+    fn begin(&self, group: &Group) {
+        self.service_for(group).iter().for_each(|service| service.begin_reload());
     }
 
-    fn end(&self) {
-        self.service().iter().for_each(|service| service.end_reload());
+    fn end(&self, group: &Group, end: ReloadEnd) {
+        self.service_for(group).iter().for_each(|service| service.end_reload(end));
     }
 }
 

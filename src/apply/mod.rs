@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::model::nginx::{NginxPlace, NginxSettings};
-use crate::model::report::Stage;
+use crate::model::report::{ReloadEnd, Stage};
 use crate::world::clock;
 use crate::world::fs::resolve_links;
 
@@ -59,12 +59,12 @@ pub struct Settings {
     pub around_reload: Option<Arc<dyn AroundReload>>,
 }
 
-/// Work around each reload of an nginx, besides the files of the group.
+/// Work around each reload, besides the files of the group.
 pub trait AroundReload: std::fmt::Debug + Send + Sync {
-    /// Called before a reload.
-    fn begin(&self);
+    /// Called before a reload for this group.
+    fn begin(&self, group: &Group);
     /// Called when its transaction ends.
-    fn end(&self);
+    fn end(&self, group: &Group, end: ReloadEnd);
 }
 
 /// The state that all transactions of this process share.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::model::difference::Difference;
 use crate::model::key::Revision;
-use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
+use crate::model::report::{Outcome, ReloadEnd, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
 use crate::world::fs::entry::Folders;
 use crate::world::fs::stage;
@@ -158,8 +158,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
             let mut around = None;
             let outcome = loop {
                 if matches!(step, Step::Reload(_)) {
-                    around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
-                    around.iter().for_each(|around| around.begin());
+                    around = context.settings.around_reload.as_ref();
+                    around.iter().for_each(|around| around.begin(&transaction.group));
                 }
                 context.begin_step(&transaction.group.id, step.stage());
                 match transaction.perform(context, step).await {
@@ -169,7 +169,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
             };
             // What follows in this pass may have to wait.
             context.end_steps(&transaction.group.id);
-            around.iter().for_each(|around| around.end());
+            let end = ReloadEnd::of(&outcome, &transaction.report);
+            around.iter().for_each(|around| around.end(&transaction.group, end));
             transaction.end(context, outcome)
         }
     }

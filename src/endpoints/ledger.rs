@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::endpoints::{Endpoint, EndpointName, SILENT_AFTER_SECONDS};
+use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
 
@@ -20,6 +21,8 @@ const RELOADS_WITHIN: Duration = Duration::from_secs(120);
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// Time after it within which its workers ask for the first time: they do when they start, and the reload has seen them start.
 const STARTS_WITHIN: Duration = Duration::from_secs(1);
+/// The same after a reload that nobody has verified: the command may end before nginx has read its files.
+const READS_WITHIN: Duration = Duration::from_secs(5);
 /// Time without a question after which nginx is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
@@ -63,8 +66,8 @@ struct NameRecord {
     place: NamedIn,
     knows_backups: bool,
     usage: Use,
-    /// Whether its lines are off the disk right now, because nginx is being reloaded and has the set.
-    is_withheld: bool,
+    /// Until when its lines are off the disk, because nginx is being reloaded and has the set.
+    withheld_until: Option<Instant>,
     /// When the lines were off the disk, lately: a worker that began to ask then has not read them.
     clean: Vec<RangeInclusive<Instant>>,
     /// The newest worker.
@@ -106,7 +109,7 @@ impl Ledger {
                 place: place.clone(),
                 knows_backups: *knows_backups,
                 usage: Use::Planned,
-                is_withheld: false,
+                withheld_until: None,
                 clean: Vec::new(),
                 worker: None,
                 has_lines: false,
@@ -264,19 +267,35 @@ impl Ledger {
     pub fn begin_reload(&mut self, is_asked: impl Fn(&EndpointName) -> bool, now: Instant) {
         for (name, entry) in &mut self.names {
             entry.clean.retain(|during| *during.end() + REMEMBERED_FOR > now);
+            // One before it may not have ended yet.
+            entry.clean_until(now);
             // Old workers hand over the peers of names that they have, too.
-            entry.is_withheld = entry.usage == Use::Live && is_asked(name);
-            entry.clean.extend(entry.is_withheld.then(|| now..=now + RELOADS_WITHIN));
+            let is_withheld = entry.usage == Use::Live && is_asked(name);
+            entry.withheld_until = is_withheld.then(|| now + RELOADS_WITHIN);
+            entry.clean.extend(entry.withheld_until.map(|until| now..=until));
         }
     }
 
-    /// Ends a reload: all lines belong on disk again.
-    pub fn end_reload(&mut self, now: Instant) {
+    /// Ends a reload: all lines belong on disk again, at once or when nginx has read its files.
+    pub fn end_reload(&mut self, end: ReloadEnd, now: Instant) {
+        let (clean_until, back_at) = match end {
+            ReloadEnd::Verified => (now + STARTS_WITHIN, None),
+            ReloadEnd::Nothing => (now, None),
+            ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
+        };
         for entry in self.names.values_mut() {
-            if let (true, Some(during)) = (std::mem::take(&mut entry.is_withheld), entry.clean.last_mut()) {
-                *during = *during.start()..=now + STARTS_WITHIN;
-            }
+            entry.clean_until(clean_until);
+            entry.withheld_until = entry.withheld_until.and(back_at);
         }
+    }
+
+    /// Puts those lines back that were off the disk for long enough. Returns whether there are any.
+    pub fn put_back(&mut self, now: Instant) -> bool {
+        let mut is_new = false;
+        for entry in self.names.values_mut() {
+            is_new |= entry.withheld_until.take_if(|until| *until <= now).is_some();
+        }
+        is_new
     }
 
     /// Returns the resources whose nginx has read lines from disk that it needs no longer, once for each worker that has.
@@ -309,7 +328,8 @@ impl Ledger {
 
     /// Returns when something may be due.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let times = self.names.values().flat_map(|entry| [entry.clean_at(), entry.silent_at()]);
+        let times = |entry: &NameRecord| [entry.clean_at(), entry.silent_at(), entry.withheld_until];
+        let times = self.names.values().flat_map(times);
         times.flatten().filter(|at| *at > now).min()
     }
 
@@ -331,7 +351,7 @@ impl Ledger {
 
     /// Returns the lines that belong on disk for a name with these endpoints; `None` if none do.
     pub fn lines(&self, name: &EndpointName, endpoints: &[Endpoint]) -> Option<String> {
-        let entry = self.names.get(name).filter(|entry| !entry.is_withheld && !endpoints.is_empty())?;
+        let entry = self.names.get(name).filter(|entry| entry.withheld_until.is_none() && !endpoints.is_empty())?;
         let line = |endpoint: &Endpoint| {
             let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
             let backup = if entry.knows_backups { " backup" } else { "" };
@@ -350,6 +370,13 @@ impl LostEndpoints {
 }
 
 impl NameRecord {
+    /// Records until when workers that begin to ask have not read the lines, if these are off the disk.
+    fn clean_until(&mut self, until: Instant) {
+        if let (Some(_), Some(during)) = (self.withheld_until, self.clean.last_mut()) {
+            *during = *during.start()..=until;
+        }
+    }
+
     fn is_stale(&self) -> bool {
         self.has_lines && self.lost.at.is_some()
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::model::endpoints::{EndpointName, EndpointSet, RESOLVER_TIMEOUT_SECONDS};
 use crate::model::nginx::NginxPlace;
+use crate::model::report::ReloadEnd;
 use crate::world::clock;
 use crate::world::connections::Transport;
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
@@ -184,6 +185,11 @@ impl EndpointService {
         inner.ledger.keep_resources(has, clock::now());
     }
 
+    /// Returns whether a resource has names.
+    pub fn has_names_of(&self, resource: &str) -> bool {
+        self.inner().ledger.names().any(|(_, place, _)| *place.resource == *resource)
+    }
+
     /// Returns the addresses that the sets of a resource have lost, in an earlier run too, and that have not drained.
     pub fn lost(&self, resource: &str) -> BTreeSet<SocketAddr> {
         self.inner().ledger.lost_by(resource)
@@ -217,6 +223,7 @@ impl EndpointService {
     pub fn look(&self, now: Instant) -> bool {
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, save_at, next_look, .. } = &mut *inner;
+        *is_unsaved |= ledger.put_back(now);
         let mut names = answerer.take_changed();
         if next_look.is_none_or(|at| at <= now) {
             *next_look = Some(now + LOOK_PAUSE);
@@ -274,9 +281,9 @@ impl EndpointService {
     }
 
     /// Ends a reload.
-    pub fn end_reload(&self) {
+    pub fn end_reload(&self, end: ReloadEnd) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(clock::now());
+        inner.ledger.end_reload(end, clock::now());
         inner.is_unsaved = true;
         drop(inner);
         self.save();

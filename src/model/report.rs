@@ -140,6 +140,19 @@ pub enum Outcome {
     },
 }
 
+/// The end of a reload, as its transaction knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadEnd {
+    /// The new workers of nginx were seen.
+    Verified,
+    /// It has succeeded, and whatever was reloaded may still be reading its files.
+    Unverified,
+    /// It has failed, or was cut off.
+    Failed,
+    /// Nothing ran that could be reloaded, or nothing was asked to.
+    Nothing,
+}
+
 /// The proof that a reload of nginx took. Times count from the request to reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
@@ -239,6 +252,19 @@ impl Outcome {
             | Outcome::Rejected(cause)
             | Outcome::RolledBack { cause, .. }
             | Outcome::Stuck { cause, .. } => Some(cause),
+        }
+    }
+}
+
+impl ReloadEnd {
+    /// Returns the end of the reload in a transaction with this outcome and report.
+    pub fn of(outcome: &Outcome, report: &Report) -> ReloadEnd {
+        match outcome {
+            _ if report.verified.is_some() => ReloadEnd::Verified,
+            Outcome::ReloadOwed { nothing_runs: true, .. } => ReloadEnd::Nothing,
+            _ if !report.reload_ran => ReloadEnd::Nothing,
+            Outcome::Applied => ReloadEnd::Unverified,
+            _ => ReloadEnd::Failed,
         }
     }
 }

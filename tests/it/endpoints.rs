@@ -442,6 +442,31 @@ fn a_failed_reload_that_is_owed_for_the_lines_is_tried_again() {
     assert_eq!(bed.sandbox.log().matches("reloading nginx once more").count(), 1);
 }
 
+/// Neither command says that it is about nginx: it may be a fork of nginx, or a service with a name of its own.
+#[test]
+fn a_reload_command_that_does_not_name_nginx_ends_the_lines() {
+    let mut bed = Bed::with("zone web 256k;", |table| table.lines("endpoints = \"dns\""));
+    let script = bed.sandbox.text_path("edge");
+    std::fs::write(&script, bed.nginx.reload_command()).unwrap();
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    let resource = resource.replace(&bed.nginx.check_command(), "true");
+    std::fs::write(&conf_d, resource.replace(&bed.nginx.reload_command(), &format!("sh {script}"))).unwrap();
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.sandbox.wait_log("reloading nginx once more");
+    bed.sandbox.wait_log("reloaded, no file changed (the reload was owed)");
+    // By the first answer that they take the new workers are known, and a removal from lines that they had read would be urgent.
+    for port in [1, 2] {
+        let mark = bed.sandbox.mark();
+        bed.list(&bed.backends[port..=port]);
+        bed.sandbox.wait_log_since(mark, "nginx took the endpoints of web.toml");
+        bed.wait_served_by(&bed.backends[port..=port]);
+    }
+    assert_eq!(bed.sandbox.log().matches("reloading nginx once more").count(), 1, "{}", bed.sandbox.log());
+}
+
 #[test]
 fn a_backend_that_moves_to_another_name_serves_while_the_file_is_refused() {
     let mut bed = Bed::new();

@@ -48,6 +48,10 @@ impl Walk {
         self.ledger.begin_reload(|_| has_taken, self.now);
     }
 
+    fn end_reload(&mut self, end: ReloadEnd) {
+        self.ledger.end_reload(end, self.now);
+    }
+
     fn lines(&self) -> Option<String> {
         let endpoint = |text: &str, weight| Endpoint { address: text.parse().unwrap(), weight, is_backup: false };
         self.ledger.lines(&name(), &[endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)])
@@ -67,7 +71,7 @@ fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
     assert!(!walk.must_clean(), "the reload has time");
     walk.reload(true);
     assert_eq!(walk.lines(), None);
-    walk.ledger.end_reload(walk.now);
+    walk.end_reload(ReloadEnd::Verified);
     assert!(walk.lines().is_some());
     walk.asks(2);
     walk.pass(100);
@@ -76,6 +80,31 @@ fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
     walk.asks(3);
     walk.pass(5);
     assert!(walk.must_clean());
+}
+
+#[test]
+fn lines_stay_off_the_disk_while_nginx_may_still_read_its_files() {
+    let mut numbers = 2..;
+    let mut check = |end: ReloadEnd, are_back_at_once: bool, must_clean: bool| {
+        let mut walk = Walk::new();
+        walk.asks(1);
+        walk.reload(true);
+        walk.end_reload(end);
+        assert_eq!(walk.lines().is_some(), are_back_at_once, "{end:?}");
+        // The worker of a large configuration comes late.
+        walk.pass(3);
+        assert!(!walk.ledger.put_back(walk.now));
+        walk.asks(numbers.next().unwrap());
+        walk.pass(2);
+        assert_eq!(walk.ledger.put_back(walk.now), !are_back_at_once, "{end:?}");
+        assert!(walk.lines().is_some());
+        walk.pass(100);
+        assert_eq!(walk.must_clean(), must_clean, "{end:?}");
+    };
+    check(ReloadEnd::Unverified, false, false);
+    check(ReloadEnd::Failed, false, false);
+    check(ReloadEnd::Verified, true, true);
+    check(ReloadEnd::Nothing, true, true);
 }
 
 #[test]
@@ -142,7 +171,7 @@ fn a_reload_for_one_group_cleans_the_names_of_all() {
         walk.reload(true);
         assert_eq!((walk.lines(), walk.ledger.lines(&other, &endpoints)), (None, None));
         let began = walk.now;
-        walk.ledger.end_reload(walk.now);
+        walk.end_reload(ReloadEnd::Verified);
         // The next reload, perhaps of a different nginx, begins before the workers of this one have asked again.
         walk.pass(1);
         walk.reload(true);

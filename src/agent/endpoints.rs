@@ -189,6 +189,8 @@ impl Endpoints {
     fn why_not(&self, resource: &Resource) -> Option<String> {
         match resource.endpoints {
             EndpointsChoice::Reload => return Some("`endpoints` is \"reload\"".to_owned()),
+            // Names are learnt, and lines forgotten, by a reload.
+            EndpointsChoice::Dns if resource.reload.is_none() => return Some("it has no reload".to_owned()),
             EndpointsChoice::Dns => return None,
             EndpointsChoice::Auto => {}
         }
@@ -376,7 +378,29 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::resource::{Defaults, ResourceFile, parse};
     use crate::model::live_backends::LiveBackends;
+
+    #[test]
+    fn only_what_is_reloaded_can_go_by_dns() {
+        // Nobody knows the version of this nginx.
+        let check = |lines: &str, expected: Option<&str>| {
+            let text = format!("[template]\nsrc = \"x.tera\"\ndest = \"/x\"\nkeys = [\"/\"]\n{lines}\n");
+            let file = ResourceFile { name: "web.toml".into(), path: "web.toml".into(), text };
+            let resource = parse(&file, &Defaults::default()).unwrap();
+            let way = Endpoints::default().way_of_agent(&resource);
+            let expected = expected.map_or(Way::Dns(Vec::new()), |reason| Way::Reload(reason.to_owned()));
+            assert_eq!(way, expected, "{lines}");
+        };
+        check("", Some("it reloads no nginx"));
+        check("endpoints = \"dns\"", Some("it has no reload"));
+        check("endpoints = \"dns\"\ncheck_cmd = \"nginx -t\"", Some("it has no reload"));
+        check("endpoints = \"dns\"\nreload_cmd = \"systemctl reload edge\"", None);
+        check("endpoints = \"dns\"\nreload = \"nginx\"", None);
+        check("reload_cmd = \"systemctl reload edge\"", Some("it reloads no nginx"));
+        check("reload = \"nginx\"", Some("the version of nginx is not known"));
+        check("endpoints = \"reload\"\nreload = \"nginx\"", Some("`endpoints` is \"reload\""));
+    }
 
     #[test]
     fn changes_that_nginx_takes_together_are_one_for_each_file() {

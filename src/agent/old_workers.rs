@@ -148,7 +148,8 @@ impl OldWorkers {
             !places.is_empty() && places.iter().all(is_seen)
         };
         let is_wished = |resource: &Arc<Resource>| resource.endpoints == EndpointsChoice::Dns;
-        let may_ask = |group: &&Arc<Group>| group.drives_nginx() || group.resources.iter().any(is_wished);
+        let may_be_wished = |group: &Group| group.reload.is_some() && group.resources.iter().any(is_wished);
+        let may_ask = |group: &&Arc<Group>| group.drives_nginx() || may_be_wished(group);
         match groups.iter().filter(may_ask).all(is_known) {
             true => self.masters.seen().map(|(place, _)| place.clone()).collect(),
             false => Vec::new(),

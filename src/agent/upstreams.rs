@@ -34,9 +34,10 @@ impl KnownUpstreams {
             return Ok(());
         }
         *self = KnownUpstreams::default();
-        let mut names: BTreeSet<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+        let names: BTreeSet<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+        // The same call in two upstreams has the same names: what one of them cannot do, the set must not ask for.
         for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
-            for server in block.servers().iter().filter(|server| names.remove(server.as_str())) {
+            for server in block.servers().iter().filter(|server| names.contains(server.as_str())) {
                 check_block(&block)?;
                 if block.method_without_backups().is_some() {
                     self.without_backups.insert(server.clone());
@@ -62,6 +63,26 @@ fn check_block(block: &UpstreamBlock) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use crate::model::endpoints::EndpointName;
+
+    #[test]
+    fn every_upstream_with_a_name_counts() {
+        let set = EndpointSet { name: EndpointName::new("a"), endpoints: Vec::new() };
+        let check = |of_blocks: [&str; 2], knows_backups: bool, problem: Option<&str>| {
+            let server = format!("server {} service=peers resolve;", set.name);
+            let [first, second] = of_blocks;
+            let text = format!("upstream first {{ {first} {server} }} upstream second {{ {second} {server} }}");
+            let mut known = KnownUpstreams::default();
+            let found = known.look(std::slice::from_ref(&set), text.as_bytes()).err().map(|problem| problem.line());
+            assert_eq!(found.is_some(), problem.is_some(), "{found:?}");
+            assert!(found.iter().zip(problem).all(|(found, problem)| found.contains(problem)), "{found:?}");
+            assert_eq!(known.knows_backups(&set), knows_backups, "{text}");
+        };
+        check(["zone x 64k;", "zone y 64k; least_conn;"], true, None);
+        check(["zone x 64k;", "zone y 64k; hash $uri;"], false, None);
+        check(["zone x 64k; ip_hash;", "zone y 64k;"], false, None);
+        check(["zone x 64k;", "random;"], true, Some("upstream `second`"));
+        check(["", "zone y 64k;"], true, Some("upstream `first`"));
+    }
 
     #[test]
     fn a_file_is_read_again_when_it_is_another_one() {

@@ -311,6 +311,37 @@ fn every_method_takes_its_servers_by_name() {
 }
 
 #[test]
+fn two_upstreams_with_the_same_servers_may_balance_differently() {
+    let mut bed = Bed::new();
+    let both = |method: &str| {
+        let upstream = |name: &str, more: &str| {
+            format!(
+                "upstream {name} {{\n    zone {name} 256k;\n    {more}\n    {{{{ servers(prefix=\"/web\") }}}}\n}}\n"
+            )
+        };
+        let server = format!(
+            "server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://web; }} location /s {{ proxy_pass http://sticky; }} }}\n",
+            bed.front
+        );
+        [upstream("web", ""), upstream("sticky", method), server].concat()
+    };
+    bed.sandbox.template("web.tera", &both("hash $uri consistent;"));
+    let asked_below_s = || http_get(bed.front, "localhost", "/s").map(|answer| answer.body).unwrap_or_default();
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    for port in [0, 1] {
+        let mark = bed.sandbox.mark();
+        bed.list(&bed.backends[port..=port]);
+        bed.wait_served_by(&bed.backends[port..=port]);
+        wait_until("the other upstream", DEADLINE, || asked_below_s() == bed.backends[port].to_string());
+        if port > 0 {
+            bed.sandbox.wait_log_since(mark, "nginx took the endpoints of web.toml");
+        }
+    }
+}
+
+#[test]
 fn an_upstream_without_a_zone_is_refused_in_words() {
     let mut bed = Bed::with("least_conn;", |table| table);
     bed.list(&bed.backends[..1]);

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::endpoints::taken::TakenAnswers;
 use crate::model::connection::BackendConnection;
 use crate::model::key::Revision;
 use crate::model::process::Process;
@@ -56,6 +57,8 @@ pub struct BackendRemoval {
     pub users: Users,
     /// Time of the change.
     pub since: Instant,
+    /// Serial of the answers that have the change.
+    pub answers: u64,
 }
 
 /// The processes whose connections count.
@@ -100,18 +103,16 @@ impl Drains {
         self.open.len() >= MAX_OPEN
     }
 
-    /// Records a change. Returns its number. One that nginx has to take counts from then on; changes of one resource that it takes
-    /// together are one.
+    /// Records a change. Returns its number. One that nginx has to take counts from then on. The first of a resource that waits for that
+    /// does not wait for those after it, which are one.
     pub fn add(&mut self, removal: BackendRemoval, now: Instant) -> u64 {
         let is_untaken = removal.users == Users::AllWorkers;
-        let is_full = self.is_full();
-        let same = |open: &Drain| {
-            let is_joined = is_untaken && (open.is_untaken || is_full);
-            is_joined && open.removal.users == Users::AllWorkers && open.removal.resource == removal.resource
-        };
-        if let Some((number, open)) = self.open.iter_mut().rev().find(|(_, open)| same(open)) {
+        let of_resource = |open: &Drain| open.is_taken_for(&removal.resource);
+        let waiting = self.open.values().filter(|open| open.is_untaken && of_resource(open)).count();
+        let is_joined = is_untaken && (waiting > 1 || self.is_full());
+        if let Some((number, open)) = self.open.iter_mut().rev().find(|(_, open)| is_joined && of_resource(open)) {
             open.removal.addresses.extend(removal.addresses);
-            open.removal.revision = removal.revision;
+            (open.removal.revision, open.removal.answers) = (removal.revision, removal.answers);
             (open.is_untaken, open.was_unused) = (true, false);
             return *number;
         }
@@ -128,11 +129,11 @@ impl Drains {
         self.open.values().any(|drain| drain.is_untaken)
     }
 
-    /// Records of which resources nginx has taken the last change.
-    pub fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
+    /// Records what nginx has taken of the answers.
+    pub fn taken(&mut self, taken: &TakenAnswers, now: Instant) {
         let mut is_news = false;
         for drain in self.open.values_mut().filter(|drain| drain.is_untaken) {
-            drain.is_untaken = !has_taken(&drain.removal.resource);
+            drain.is_untaken = !taken.has(&drain.removal.resource, drain.removal.answers);
             is_news |= !drain.is_untaken;
         }
         if is_news {
@@ -261,7 +262,7 @@ mod tests {
 
     fn removal(revision: i64, addresses: &[&str], users: Users, since: Instant) -> BackendRemoval {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        BackendRemoval { resource: "web".into(), revision: Revision(revision), addresses, users, since }
+        BackendRemoval { resource: "web".into(), revision: Revision(revision), addresses, users, since, answers: 0 }
     }
 
     fn old(reload: u64, workers: &[i32]) -> Users {
@@ -276,7 +277,7 @@ mod tests {
         let mut now = Instant::now();
         let mut drains = Drains::default();
         let number = drains.add(removal(7, &[A], users, now), now);
-        drains.taken(|_| true, now);
+        drains.taken(&TakenAnswers::default(), now);
         let mut drained_at = None;
         for (look, word) in looks.split(' ').enumerate() {
             now = drains.wake_at().unwrap_or(now);
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!((drains.sought(start), drains.wake_at()), (None, None));
         drains.add(removal(7, &[A], old(1, &[10]), start), start);
         drains.add(removal(8, &[B], Users::AllWorkers, start), start);
-        drains.taken(|_| true, start);
+        drains.taken(&TakenAnswers::default(), start);
         let addresses = [A, B].map(|address| address.parse().unwrap()).into();
         assert_eq!(
             drains.sought(start),
@@ -359,24 +360,39 @@ mod tests {
     fn what_nginx_has_to_take_counts_from_then_on() {
         let now = Instant::now();
         let mut drains = Drains::default();
-        let add = |drains: &mut Drains, address: &str| drains.add(removal(7, &[address], Users::AllWorkers, now), now);
+        let add = |drains: &mut Drains, answers: u64, address: &str| {
+            drains.add(BackendRemoval { answers, ..removal(7, &[address], Users::AllWorkers, now) }, now)
+        };
+        let take = |drains: &mut Drains, resource: &str, first_untaken: u64| {
+            let mut taken = TakenAnswers::default();
+            taken.lack(&resource.into(), first_untaken);
+            drains.taken(&taken, now);
+        };
         let look = |drains: &mut Drains, found: &[BackendConnection], in_service: &[&str]| {
             let in_service = in_service.iter().map(|address| address.parse().unwrap()).collect();
             drains.take(Some(found), &in_service, Duration::ZERO, now, |_| true).len()
         };
-        let first = add(&mut drains, A);
-        assert_eq!(add(&mut drains, B), first, "both are taken together");
+        let first = add(&mut drains, 1, A);
+        let second = add(&mut drains, 2, "10.0.0.3:80");
+        assert_ne!(first, second, "the first is taken without the second");
+        assert_eq!(add(&mut drains, 3, B), second, "what waits behind it is taken together");
         assert_eq!((drains.wake_at(), drains.sought(now)), (None, None));
         assert_eq!(look(&mut drains, &[], &[]) + look(&mut drains, &[], &[]), 0);
-        drains.taken(|resource| resource != "web", now);
+        take(&mut drains, "web", 1);
         assert_eq!(drains.wake_at(), None);
-        drains.taken(|resource| resource == "web", now);
-        assert_eq!(drains.sought(now).unwrap().addresses.len(), 2);
-        assert_ne!(add(&mut drains, "10.0.0.3:80"), first, "a later one is taken later");
+        take(&mut drains, "web", 3);
+        assert_eq!(drains.sought(now).unwrap().addresses.len(), 1);
+        assert_eq!(look(&mut drains, &[], &[]) + look(&mut drains, &[], &[]), 1);
+        assert!(drains.is_over(first) && !drains.is_over(second));
+        let third = add(&mut drains, 4, A);
+        take(&mut drains, "web", 4);
+        assert_ne!(third, second, "a later one is taken later");
         assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[]), 0);
         // It is a backend again, or one of another resource.
         assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[B]), 0);
         assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[B]), 1);
-        assert!(drains.is_over(first) && drains.wake_at().is_none());
+        assert!(drains.is_over(second) && !drains.is_over(third) && drains.wake_at().is_none());
+        take(&mut drains, "other", 0);
+        assert!(drains.wake_at().is_some());
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::endpoints::service::EndpointService;
+use crate::endpoints::taken::TakenAnswers;
 use crate::status::endpoint_events;
 use crate::world::clock;
 
@@ -24,12 +25,11 @@ impl Agent {
         let now = clock::now();
         let is_unsaved = service.look(now);
         // Looked up once: what drains and what the receipt calls applied have to agree.
-        let untaken = self.untaken_now(now);
-        let has_taken = |resource: &str| !untaken.contains(resource);
-        self.look_at_untaken(has_taken, now);
-        self.old_workers.taken(has_taken, now);
+        let taken = self.taken_now(now);
+        self.look_at_untaken(&taken, now);
+        self.old_workers.taken(&taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
-            receipts.settle(has_taken, self.old_workers.accounts().0);
+            receipts.settle(&taken, self.old_workers.accounts().0);
         }
         let to_clean = service.to_clean(now);
         if !to_clean.is_empty() {
@@ -40,17 +40,17 @@ impl Agent {
         is_unsaved
     }
 
-    /// Returns the resources that have a name whose present set nginx has not taken. Looks only if somebody waits for that.
-    pub(super) fn untaken_now(&self, now: Instant) -> BTreeSet<Arc<str>> {
+    /// Returns what nginx has taken of the answers. Looks only if somebody waits for that.
+    fn taken_now(&self, now: Instant) -> TakenAnswers {
         let awaits = !self.untaken.is_empty()
             || self.old_workers.awaits_nginx()
             || self.desk.receipts.as_ref().is_some_and(Receipts::awaits_nginx);
-        if awaits { self.outlook.terms.endpoints.untaken(now) } else { BTreeSet::new() }
+        if awaits { self.outlook.terms.endpoints.taken(now) } else { TakenAnswers::default() }
     }
 
     /// Accounts for the changed endpoints that nginx has taken, and shows which it has not.
-    pub(super) fn look_at_untaken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
-        for (id, at, change) in self.untaken.take(has_taken) {
+    pub(super) fn look_at_untaken(&mut self, taken: &TakenAnswers, now: Instant) {
+        for (id, at, change) in self.untaken.take(|resource, serial| taken.has(resource, serial)) {
             let after = now.duration_since(at);
             if self.outlook.logs {
                 endpoint_events::taken(&id, &change, after);
@@ -82,7 +82,7 @@ impl Agent {
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
             // A reload brings what nginx has not taken.
-            self.untaken.take(|resource| given_up.contains(resource));
+            self.untaken.take(|resource, _| given_up.contains(resource));
             // Said by that line; a later attempt to go by DNS is news.
             self.ways.retain(|resource, _| !given_up.contains(resource));
             self.put_ways_on_board();

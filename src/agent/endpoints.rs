@@ -2,7 +2,7 @@
 //! rendered. Never renders, and never sends a message.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ use crate::apply::group::Group;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
 use crate::endpoints::service::{EndpointService, PublishedSet};
-use crate::model::backend_change::BackendChange;
+use crate::endpoints::taken::TakenAnswers;
 use crate::model::backoff::Backoff;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
 use crate::model::report::ReloadEnd;
-use crate::model::resource::{InstanceId, Resource};
+use crate::model::resource::Resource;
 use crate::nginx::installation::{self, Version};
 use crate::render::Facts;
 use crate::status::endpoint_events;
@@ -297,9 +297,14 @@ impl Endpoints {
         }
     }
 
-    /// Returns the resources that have a name whose present set nginx has not taken.
-    pub fn untaken(&self, now: Instant) -> BTreeSet<Arc<str>> {
-        self.service().map(|service| service.untaken(now)).unwrap_or_default()
+    /// Returns what nginx has taken of the answers.
+    pub fn taken(&self, now: Instant) -> TakenAnswers {
+        self.service().map(|service| service.taken(now)).unwrap_or_default()
+    }
+
+    /// Returns the serial of the last change of any answer.
+    pub fn serial(&self) -> u64 {
+        self.service().map(|service| service.serial()).unwrap_or_default()
     }
 }
 
@@ -338,48 +343,10 @@ impl AroundReload for Endpoints {
     }
 }
 
-/// The changes of backends that nginx has not taken yet, for the log.
-#[derive(Debug, Default)]
-pub struct Untaken {
-    by_file: BTreeMap<InstanceId, (Instant, BackendChange)>,
-}
-
-impl Untaken {
-    /// Records a change that was published at this time. Changes of one file that nginx takes together are one, from the first on.
-    pub fn add(&mut self, id: &InstanceId, change: &BackendChange, at: Instant) {
-        let (at, change) = match self.by_file.remove(id) {
-            Some((first, earlier)) => (first, earlier.and(change.clone())),
-            None => (at, change.clone()),
-        };
-        self.by_file.insert(id.clone(), (at, change));
-    }
-
-    /// Returns whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_file.is_empty()
-    }
-
-    /// Returns the resources with such changes.
-    pub fn resources(&self) -> BTreeSet<Arc<str>> {
-        self.by_file.keys().map(|id| Arc::clone(&id.resource)).collect()
-    }
-
-    /// Returns the changes that have been taken, with the time of their publication.
-    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(InstanceId, Instant, BackendChange)> {
-        let changes = std::mem::take(&mut self.by_file).into_iter();
-        let (taken, left): (Vec<_>, Vec<_>) = changes.partition(|(id, _)| has_taken(&id.resource));
-        self.by_file.extend(left);
-        taken.into_iter().map(|(id, (at, change))| (id, at, change)).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::resource::{Defaults, ResourceFile, parse};
-    use crate::model::live_backends::LiveBackends;
 
     #[test]
     fn only_what_is_reloaded_can_go_by_dns() {
@@ -400,19 +367,5 @@ mod tests {
         check("reload_cmd = \"systemctl reload edge\"", Some("it reloads no nginx"));
         check("reload = \"nginx\"", Some("the version of nginx is not known"));
         check("endpoints = \"reload\"\nreload = \"nginx\"", Some("`endpoints` is \"reload\""));
-    }
-
-    #[test]
-    fn changes_that_nginx_takes_together_are_one_for_each_file() {
-        let id = |item: &str| InstanceId { resource: "web.toml".into(), item: Some(item.into()) };
-        let change = BackendChange::between(None, &LiveBackends::default());
-        let (start, mut untaken) = (Instant::now(), Untaken::default());
-        for (item, seconds) in [("a", 0), ("b", 1), ("a", 2)] {
-            untaken.add(&id(item), &change, start + Duration::from_secs(seconds));
-        }
-        assert_eq!(untaken.take(|_| false), []);
-        let expected = [(id("a"), start, change.clone()), (id("b"), start + Duration::from_secs(1), change)];
-        assert_eq!(untaken.take(|resource| resource == "web.toml"), expected);
-        assert!(untaken.resources().is_empty());
     }
 }

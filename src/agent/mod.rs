@@ -43,5 +43,6 @@ pub mod supervisor;
 mod surroundings;
 pub mod timing;
 mod unread;
+mod untaken;
 pub mod upstreams;
 mod wait;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
+use crate::endpoints::taken::TakenAnswers;
 use crate::model::connection::BackendConnection;
 use crate::model::endpoints::EndpointsChoice;
 use crate::model::nginx::NginxPlace;
@@ -70,7 +71,7 @@ impl OldWorkers {
     }
 
     fn removal(&mut self, resource: Arc<str>, removal: ResourceRemoval, report: &Report, now: Instant) -> RemovalKind {
-        let revision = report.revision;
+        let (revision, answers) = (report.revision, removal.answers);
         let (addresses, is_known) = match removal.removed {
             Removed::Unknown if removal.is_asked_for => (removal.lost, false),
             Removed::Unknown => return RemovalKind::Anything,
@@ -81,7 +82,8 @@ impl OldWorkers {
         }
         if removal.is_asked_for {
             let users = Users::AllWorkers;
-            let number = self.drains.add(BackendRemoval { resource, revision, addresses, users, since: now }, now);
+            let removal = BackendRemoval { resource, revision, addresses, users, since: now, answers };
+            let number = self.drains.add(removal, now);
             return if is_known { RemovalKind::Endpoints(number) } else { RemovalKind::EndpointsAndMore(number) };
         }
         if self.drains.is_full() {
@@ -93,7 +95,8 @@ impl OldWorkers {
         };
         let users = Users::OldWorkers { reload: self.reloads.count(), workers: verified.leaving.clone() };
         let since = verified.asked_at;
-        RemovalKind::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
+        let removal = BackendRemoval { resource, revision, addresses, users, since, answers };
+        RemovalKind::Backends(self.drains.add(removal, now))
     }
 
     /// Returns whether a change drains only when nginx has taken it.
@@ -101,9 +104,9 @@ impl OldWorkers {
         self.drains.awaits_nginx()
     }
 
-    /// Records of which resources nginx has taken the endpoints.
-    pub(super) fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
-        self.drains.taken(has_taken, now);
+    /// Records what nginx has taken of the answers.
+    pub(super) fn taken(&mut self, taken: &TakenAnswers, now: Instant) {
+        self.drains.taken(taken, now);
     }
 
     /// Reports which changes have drained, and spreads further reloads while old workers pile up. Returns whether it was time to look at

@@ -197,7 +197,8 @@ impl Pass {
             if report.is_applied(member.resource.name()) {
                 let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
                 let lost = self.terms.endpoints.lost(member.resource.name());
-                let removal = ResourceRemoval { removed, is_asked_for, lost };
+                let answers = self.terms.endpoints.serial();
+                let removal = ResourceRemoval { removed, is_asked_for, lost, answers };
                 self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::group::Group;
+use crate::endpoints::taken::TakenAnswers;
 use crate::model::key::Revision;
 use crate::model::receipt::{FORMAT, Proof, Receipt, ResourceReceipt};
 use crate::model::report::Report;
@@ -42,8 +43,8 @@ struct Track {
     picked_up: Lag,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
-    /// The change whose endpoints nginx has not taken yet.
-    untaken: Option<UntakenChange>,
+    /// The changes whose endpoints nginx has not taken yet.
+    untaken: UntakenChanges,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
@@ -77,9 +78,18 @@ struct UndrainedChange {
     removal: RemovalKind,
 }
 
+/// The changes of a resource that nginx has not taken yet, in their order: the first does not wait for those after it, which are one.
+#[derive(Debug, Default)]
+struct UntakenChanges {
+    first: Option<UntakenChange>,
+    later: Option<UntakenChange>,
+}
+
 #[derive(Debug)]
 struct UntakenChange {
     revision: Revision,
+    /// Serial of the answers that have it.
+    answers: u64,
     /// Its changes of keys.
     lag: Lag,
     removal: RemovalKind,
@@ -142,7 +152,7 @@ impl Receipts {
                     touched: Lag::default(),
                     picked_up: Lag::default(),
                     under_way: None,
-                    untaken: None,
+                    untaken: UntakenChanges::default(),
                     applied: None,
                     converged: None,
                     drained: None,
@@ -189,7 +199,7 @@ impl Receipts {
         report: &Report,
         removals: &BTreeMap<Arc<str>, RemovalKind>,
         (reloads, drains): (&Reloads, &Drains),
-        has_taken: impl Fn(&str) -> bool,
+        taken: &TakenAnswers,
     ) {
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
@@ -207,23 +217,23 @@ impl Receipts {
                     Some(_) => removals.get(resource.name()).copied(),
                 };
                 let removal = removal.unwrap_or(RemovalKind::Anything);
-                track.add_untaken(revision, removal, report);
+                track.add_untaken((revision, taken.serial()), removal, report);
             }
         }
         self.moved = true;
-        self.settle(has_taken, reloads);
+        self.settle(taken, reloads);
         self.look(reloads, drains);
     }
 
     /// Returns whether a change waits until nginx has taken it.
     pub fn awaits_nginx(&self) -> bool {
-        self.tracks.values().any(|track| track.untaken.is_some())
+        self.tracks.values().any(|track| track.untaken.first.is_some())
     }
 
-    /// Records which resources nginx has taken the endpoints of: then what their passes did counts as applied.
-    pub fn settle(&mut self, has_taken: impl Fn(&str) -> bool, reloads: &Reloads) {
+    /// Records what nginx has taken of the answers: then what the passes did counts as applied.
+    pub fn settle(&mut self, taken: &TakenAnswers, reloads: &Reloads) {
         for (name, track) in &mut self.tracks {
-            if let Some(change) = track.untaken.take_if(|_| has_taken(name)) {
+            while let Some(change) = track.untaken.take_if(|change| taken.has(name, change.answers)) {
                 track.apply(change, reloads.count());
                 self.moved = true;
                 self.news.insert(Arc::clone(name));
@@ -299,15 +309,34 @@ impl Receipts {
     }
 }
 
+impl UntakenChanges {
+    fn add(&mut self, mut change: UntakenChange) {
+        let Some(_) = &self.first else { return self.first = Some(change) };
+        if let Some(earlier) = self.later.take() {
+            change.lag = earlier.lag.and(change.lag);
+            change.removal = earlier.removal.and(change.removal);
+            change.leaves_workers |= earlier.leaves_workers;
+        }
+        self.later = Some(change);
+    }
+
+    /// Takes the first one if that is so.
+    fn take_if(&mut self, is_so: impl Fn(&UntakenChange) -> bool) -> Option<UntakenChange> {
+        let first = self.first.take_if(|change| is_so(change))?;
+        self.first = self.later.take();
+        Some(first)
+    }
+}
+
 impl Track {
     /// Returns all changes that are not applied.
     fn behind(&self) -> Lag {
-        let untaken = self.untaken.as_ref().map_or(Lag::default(), |change| change.lag);
-        untaken.and(self.picked_up).and(self.touched)
+        let untaken = [&self.untaken.first, &self.untaken.later].into_iter().flatten().map(|change| change.lag);
+        untaken.fold(Lag::default(), Lag::and).and(self.picked_up).and(self.touched)
     }
 
-    /// Records a change that a pass has made, together with any that nginx has not taken yet.
-    fn add_untaken(&mut self, revision: Revision, removal: RemovalKind, report: &Report) {
+    /// Records a change that a pass has made, with the serial of the answers that have it.
+    fn add_untaken(&mut self, (revision, answers): (Revision, u64), removal: RemovalKind, report: &Report) {
         let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
         let (removal, leaves_workers) = match removal {
             RemovalKind::Anything | RemovalKind::Backends(_) => (removal, true),
@@ -316,13 +345,7 @@ impl Track {
             RemovalKind::EndpointsAndMore(number) => (RemovalKind::Endpoints(number), true),
         };
         let lag = std::mem::take(&mut self.picked_up);
-        let mut change = UntakenChange { revision, lag, removal, has_converged, leaves_workers };
-        if let Some(earlier) = self.untaken.take() {
-            change.lag = earlier.lag.and(lag);
-            change.removal = earlier.removal.and(removal);
-            change.leaves_workers |= earlier.leaves_workers;
-        }
-        self.untaken = Some(change);
+        self.untaken.add(UntakenChange { revision, answers, lag, removal, has_converged, leaves_workers });
     }
 
     fn apply(&mut self, change: UntakenChange, reload: u64) {

@@ -23,12 +23,13 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
-use super::endpoints::{Untaken, Way, prints_servers};
+use super::endpoints::{Way, prints_servers};
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::questions::KeyQuestion;
 use super::receipts::Receipts;
 use super::unread::UnreadLooks;
+use super::untaken::Untaken;
 
 /// A callback for everything that a pass shows instead of applying it.
 pub type Show = Box<dyn Fn(&Shown)>;
@@ -245,19 +246,18 @@ impl Agent {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
         let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
-        let untaken = self.outlook.terms.endpoints.untaken(now);
-        let has_taken = |resource: &str| !untaken.contains(resource);
-        self.old_workers.taken(has_taken, now);
+        let taken = self.outlook.terms.endpoints.taken(now);
+        self.old_workers.taken(&taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.keys().for_each(|name| receipts.waits(name));
-            receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
+            receipts.finished(&group, &report, &removals, self.old_workers.accounts(), &taken);
         }
         for (id, change) in &findings.endpoints {
-            self.untaken.add(id, change, now);
+            self.untaken.add(id, change, taken.serial(), now);
         }
         if !findings.endpoints.is_empty() {
             // nginx may have asked already, or has nothing to ask for: a backend that drained is down.
-            self.look_at_untaken(has_taken, now);
+            self.look_at_untaken(&taken, now);
         }
         PassEnd { report, notes: findings.notes }
     }

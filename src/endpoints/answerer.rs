@@ -117,10 +117,9 @@ impl Answerer {
             self.changed.insert(name.clone());
             let (serial, endpoints) = (self.serial, endpoints.into_boxed_slice());
             match self.names.get_mut(&name) {
-                Some(named) => (named.endpoints, named.serial) = (endpoints, serial),
+                Some(named) => named.replace(endpoints, serial),
                 None => {
-                    let pollers = Vec::new();
-                    self.names.insert(name.clone(), Named { endpoints, serial, pollers });
+                    self.names.insert(name.clone(), Named::new(endpoints, serial));
                     self.answer_early(&name, now, &mut packets);
                 }
             }
@@ -281,7 +280,7 @@ impl Answerer {
             self.meet(from, &name, now);
         }
         let named = self.names.get_mut(&name)?;
-        let before = named.uptake(now);
+        let before = named.taken(now);
         let serial = named.serial;
         let poller = named.poller(from)?;
         poller.is_certain = is_certain;
@@ -292,7 +291,7 @@ impl Answerer {
             poller.due = Some(at);
             self.due.insert((at, name.clone(), from));
         }
-        if named.uptake(now) != before {
+        if named.taken(now) != before {
             self.changed.insert(name.clone());
         }
         if decision == Handling::Answer { self.answer(&name, from, now) } else { None }
@@ -369,6 +368,16 @@ impl Answerer {
     /// Returns whether nginx has the present set of a name.
     pub fn uptake(&self, name: &EndpointName, now: Instant) -> Uptake {
         self.names.get(name).map_or(Uptake::Unasked, |named| named.uptake(now))
+    }
+
+    /// Returns the serial of the last change of any set.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Returns the serial of the first set of a name that nginx has not taken; `None` if it has the present one.
+    pub fn first_untaken(&self, name: &EndpointName, now: Instant) -> Option<u64> {
+        self.names.get(name).map_or(Some(0), |named| named.first_untaken(now))
     }
 
     /// Returns the names whose progress or set has changed since the last call.

@@ -299,10 +299,9 @@ impl Ledger {
     }
 
     /// Returns the resources whose nginx has read lines from disk that it needs no longer, once for each worker that has.
-    pub fn to_clean(&mut self, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
-        let is_due = |(name, entry): &(&EndpointName, &NameRecord)| {
-            entry.clean_at().is_some_and(|at| at <= now) && has_taken(name)
-        };
+    pub fn to_clean(&mut self, asks: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
+        let is_due =
+            |(name, entry): &(&EndpointName, &NameRecord)| entry.clean_at().is_some_and(|at| at <= now) && asks(name);
         let due = self.names.iter().filter(is_due);
         let found: BTreeSet<Arc<str>> = due.map(|(_, entry)| Arc::clone(&entry.place.resource)).collect();
         // One reload is for all names of a resource.

@@ -10,6 +10,7 @@ mod poller;
 pub mod saved;
 pub mod service;
 pub mod skydns;
+pub mod taken;
 mod targets;
 mod until_live;
 mod written;

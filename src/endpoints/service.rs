@@ -22,6 +22,7 @@ use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::message;
 use super::saved::{self, RecordText, SavedSet};
+use super::taken::TakenAnswers;
 use super::until_live::until_live;
 use super::written::{WrittenFiles, hash};
 
@@ -249,19 +250,31 @@ impl EndpointService {
         is_due
     }
 
-    /// Returns the resources that have a name whose present set nginx has not taken.
-    pub fn untaken(&self, now: Instant) -> BTreeSet<Arc<str>> {
+    /// Returns what nginx has taken of the answers. It has taken none of a name while it may use lines that it has read from disk.
+    pub fn taken(&self, now: Instant) -> TakenAnswers {
         let inner = self.inner();
-        let is_taken = |name| inner.answerer.uptake(name, now) == Uptake::Taken && !inner.ledger.is_stale(name);
-        let untaken = inner.ledger.live_names().filter(|(name, _)| !is_taken(name));
-        untaken.map(|(_, place)| Arc::clone(&place.resource)).collect()
+        let mut taken = TakenAnswers::at(inner.answerer.serial());
+        for (name, place) in inner.ledger.live_names() {
+            let first = match inner.ledger.is_stale(name) {
+                true => Some(0),
+                false => inner.answerer.first_untaken(name, now),
+            };
+            first.into_iter().for_each(|first| taken.lack(&place.resource, first));
+        }
+        taken
+    }
+
+    /// Returns the serial of the last change of any answer.
+    pub fn serial(&self) -> u64 {
+        self.inner().answerer.serial()
     }
 
     /// Returns the resources whose nginx has to be reloaded, so that it forgets the lines that it has read from disk.
     pub fn to_clean(&self, now: Instant) -> BTreeSet<Arc<str>> {
         let mut inner = self.inner();
         let Inner { answerer, ledger, .. } = &mut *inner;
-        ledger.to_clean(|name| answerer.uptake(name, now) == Uptake::Taken, now)
+        // Its worker has taken an answer, whatever has changed since.
+        ledger.to_clean(|name| answerer.uptake(name, now) != Uptake::Unasked, now)
     }
 
     /// Returns the resources with names for which nobody has asked for a while; see [`Ledger::take_silent`].

@@ -21,6 +21,8 @@ pub struct ResourceRemoval {
     pub is_asked_for: bool,
     /// Addresses that left the answers to nginx, in an earlier run too, and have not drained.
     pub lost: BTreeSet<SocketAddr>,
+    /// Serial of the answers that have the change: nginx has to take them.
+    pub answers: u64,
 }
 
 impl Default for Removed {

@@ -27,6 +27,8 @@ struct Walk {
     drains: Drains,
     /// Whether nginx takes the endpoints of changes at once.
     has_taken: bool,
+    /// Serial of the last change of answers.
+    answers: u64,
     groups: Vec<Group>,
     now: Instant,
 }
@@ -36,7 +38,7 @@ impl Walk {
         let mut receipts = Receipts::new("a".to_owned());
         receipts.set_groups(&groups);
         let (reloads, drains) = Default::default();
-        Walk { receipts, reloads, drains, has_taken: true, groups, now: Instant::now() }
+        Walk { receipts, reloads, drains, has_taken: true, answers: 0, groups, now: Instant::now() }
     }
 
     /// Runs a pass over the first group, at this tree's revision, with this report.
@@ -52,7 +54,11 @@ impl Walk {
         }
         self.reloads.add(&report, self.now);
         let removals = BTreeMap::from([("web.toml".into(), removal(&mut self.drains))]);
-        self.receipts.finished(&group, &report, &removals, (&self.reloads, &self.drains), |_| self.has_taken);
+        let mut taken = TakenAnswers::at(self.answers);
+        if !self.has_taken {
+            taken.lack(&"web.toml".into(), 0);
+        }
+        self.receipts.finished(&group, &report, &removals, (&self.reloads, &self.drains), &taken);
     }
 
     /// Looks at connections until nothing uses the addresses any more that were removed so far.
@@ -122,7 +128,7 @@ fn a_change_is_seen_applied_converges_and_drains() {
 
 fn removed_from(users: Users, now: Instant) -> BackendRemoval {
     let addresses = ["10.0.0.1:80".parse().unwrap()].into();
-    BackendRemoval { resource: "web.toml".into(), revision: Revision(0), addresses, users, since: now }
+    BackendRemoval { resource: "web.toml".into(), revision: Revision(0), addresses, users, since: now, answers: 0 }
 }
 
 /// The removal of a backend by the reload of this number, which leaves worker 7 behind.
@@ -188,8 +194,8 @@ fn a_change_that_nginx_asks_for_drains_once_it_is_taken_and_unused() {
         }
     };
     let take = |walk: &mut Walk| {
-        walk.drains.taken(|_| true, walk.now);
-        walk.receipts.settle(|_| true, &walk.reloads);
+        walk.drains.taken(&TakenAnswers::default(), walk.now);
+        walk.receipts.settle(&TakenAnswers::default(), &walk.reloads);
         walk.receipts.look(&walk.reloads, &walk.drains);
     };
     change(&mut walk, 12, unchanged(), false);
@@ -219,7 +225,7 @@ fn the_first_change_waits_for_endpoints_that_are_in_use() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     let now = walk.now;
     walk.pass_that_removes(10, unchanged(), endpoints(now));
-    walk.drains.taken(|_| true, walk.now);
+    walk.drains.taken(&TakenAnswers::default(), walk.now);
     walk.receipts.look(&walk.reloads, &walk.drains);
     walk.check(10, [Some(10), Some(10), None], (0, Some(0)));
     // An edit of conf.d begins it again.
@@ -239,7 +245,30 @@ fn the_first_change_waits_for_endpoints_that_are_in_use() {
 }
 
 #[test]
-fn changes_that_are_taken_together_drain_with_the_last_of_them() {
+fn what_changes_all_the_time_is_applied_and_drains_all_the_same() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    walk.pass(0, unchanged());
+    walk.has_taken = false;
+    // Two changes for each question of nginx, which proves the answer before: that of the last change but two.
+    for revision in 1..=20_u64 {
+        walk.answers = revision;
+        let (number, now) = (i64::try_from(revision).unwrap(), walk.now);
+        walk.receipts.touched(&"web.toml".into(), Revision(number), now);
+        let removal = BackendRemoval { answers: revision, ..removed_from(Users::AllWorkers, now) };
+        walk.pass_that_removes(number, unchanged(), |drains| RemovalKind::Endpoints(drains.add(removal, now)));
+        if revision % 2 == 0 {
+            let mut taken = TakenAnswers::at(revision);
+            taken.lack(&"web.toml".into(), revision - 1);
+            walk.drains.taken(&taken, now);
+            walk.receipts.settle(&taken, &walk.reloads);
+            walk.end_of_connections();
+        }
+    }
+    walk.check(20, [Some(18), Some(18), Some(18)], (0, Some(0)));
+}
+
+#[test]
+fn changes_that_are_taken_one_after_the_other_drain_so_too() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
     walk.has_taken = false;
@@ -249,13 +278,13 @@ fn changes_that_are_taken_together_drain_with_the_last_of_them() {
         walk.pass_that_removes(revision, unchanged(), endpoints(now));
     };
     remove(&mut walk, 12);
-    walk.drains.taken(|_| true, walk.now);
+    walk.drains.taken(&TakenAnswers::default(), walk.now);
     remove(&mut walk, 14);
     walk.end_of_connections();
-    walk.receipts.settle(|_| true, &walk.reloads);
+    walk.receipts.settle(&TakenAnswers::default(), &walk.reloads);
     walk.end_of_connections();
-    walk.check(14, [Some(14), Some(14), Some(10)], (0, Some(0)));
-    walk.drains.taken(|_| true, walk.now);
+    walk.check(14, [Some(14), Some(14), Some(12)], (0, Some(0)));
+    walk.drains.taken(&TakenAnswers::default(), walk.now);
     walk.end_of_connections();
     walk.check(14, [Some(14); 3], (0, Some(0)));
 }
@@ -276,7 +305,7 @@ fn changes_beyond_a_bound_are_kept_together_until_all_have_drained() {
         walk.receipts.touched(&"web.toml".into(), Revision(revision), walk.now);
         let now = walk.now;
         walk.pass_that_removes(revision, unchanged(), endpoints(now));
-        walk.drains.taken(|_| true, walk.now);
+        walk.drains.taken(&TakenAnswers::default(), walk.now);
         if revision < 2300 {
             walk.end_of_connections();
         }
@@ -325,7 +354,13 @@ fn what_changes_during_a_pass_waits_for_the_next() {
     walk.receipts.touched(&"web.toml".into(), Revision(11), Instant::now());
     walk.receipts.rendering("web.toml", Revision(11));
     walk.receipts.touched(&"web.toml".into(), Revision(12), Instant::now());
-    walk.receipts.finished(&web, &unchanged(), &BTreeMap::new(), (&walk.reloads, &walk.drains), |_| true);
+    walk.receipts.finished(
+        &web,
+        &unchanged(),
+        &BTreeMap::new(),
+        (&walk.reloads, &walk.drains),
+        &TakenAnswers::default(),
+    );
     walk.check(12, [Some(11); 3], (0, Some(0)));
 }
 
@@ -383,7 +418,13 @@ fn the_oldest_change_that_is_not_applied_says_how_far_behind_it_is() {
         walk.receipts.rendering(&name, Revision(second as i64));
         walk.receipts.touched(&name, Revision(second as i64), at(second));
         let removals = BTreeMap::new();
-        walk.receipts.finished(&group, &unchanged(), &removals, (&walk.reloads, &walk.drains), |_| true);
+        walk.receipts.finished(
+            &group,
+            &unchanged(),
+            &removals,
+            (&walk.reloads, &walk.drains),
+            &TakenAnswers::default(),
+        );
         assert_eq!(behind(&mut walk), Some((1000 + second, 1)), "only what came after the render is left");
     }
     let failed = || Report { outcome: Outcome::Rejected(StepFailure::new(Stage::Check, "no")), ..unchanged() };
@@ -398,7 +439,7 @@ fn the_oldest_change_that_is_not_applied_says_how_far_behind_it_is() {
     walk.pass(22, unchanged());
     walk.receipts.touched(&name, Revision(23), at(50));
     assert_eq!(behind(&mut walk), Some((1019, 4)));
-    walk.receipts.settle(|_| true, &walk.reloads);
+    walk.receipts.settle(&TakenAnswers::default(), &walk.reloads);
     assert_eq!(behind(&mut walk), Some((1050, 1)));
     walk.has_taken = true;
     walk.pass(23, unchanged());

@@ -9,17 +9,36 @@ use crate::model::endpoints::Endpoint;
 /// Most askers of one name that are remembered.
 pub(super) const MAX_POLLERS: usize = 64;
 
+/// Most sets of one name before the present one whose serials are remembered.
+const MAX_EARLIER: usize = 16;
+
 /// One name.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) endpoints: Box<[Endpoint]>,
     /// Serial of the change that gave it this set.
     pub(super) serial: u64,
+    /// Serials of the last sets before this one, the latest last.
+    earlier: Vec<u64>,
     /// A few, and there are thousands of names: a map would reserve room for a dozen.
     pub(super) pollers: Vec<(Asker, Poller)>,
 }
 
 impl Named {
+    /// Returns a name with its first set, which has this serial.
+    pub(super) fn new(endpoints: Box<[Endpoint]>, serial: u64) -> Named {
+        Named { endpoints, serial, earlier: Vec::new(), pollers: Vec::new() }
+    }
+
+    /// Replaces the set.
+    pub(super) fn replace(&mut self, endpoints: Box<[Endpoint]>, serial: u64) {
+        if self.earlier.len() == MAX_EARLIER {
+            self.earlier.remove(0);
+        }
+        self.earlier.push(std::mem::replace(&mut self.serial, serial));
+        self.endpoints = endpoints;
+    }
+
     /// Returns the peers to answer with.
     pub(super) fn peers<'a>(&'a self, refuge: &'a Endpoint) -> &'a [Endpoint] {
         if self.endpoints.is_empty() { std::slice::from_ref(refuge) } else { &self.endpoints }
@@ -27,10 +46,29 @@ impl Named {
 
     /// Returns whether nginx has the present set.
     pub(super) fn uptake(&self, now: Instant) -> Uptake {
+        match self.taken(now) {
+            None => Uptake::Unasked,
+            Some(taken) if taken == Some(self.serial) => Uptake::Taken,
+            Some(_) => Uptake::Asked,
+        }
+    }
+
+    /// Returns the serial of the set that the newest worker has, if it is known to have one; `None` if nobody asks.
+    pub(super) fn taken(&self, now: Instant) -> Option<Option<u64>> {
         let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
-        let Some(newest) = asking().map(|poller| poller.number).max() else { return Uptake::Unasked };
-        let has_taken = |poller: &Poller| poller.number == newest && poller.taken == Some(self.serial);
-        if asking().any(has_taken) { Uptake::Taken } else { Uptake::Asked }
+        let newest = asking().map(|poller| poller.number).max()?;
+        Some(asking().filter(|poller| poller.number == newest).filter_map(|poller| poller.taken).max())
+    }
+
+    /// Returns the serial of the first set that nginx has not taken; `None` if it has the present one.
+    pub(super) fn first_untaken(&self, now: Instant) -> Option<u64> {
+        let Some(taken) = self.taken(now).flatten() else { return Some(0) };
+        let later = self.earlier.iter().copied().chain([self.serial]).skip_while(|serial| *serial != taken);
+        match later.take(2).last() {
+            // It is one of those that are forgotten: which came after it is not known.
+            None => Some(taken + 1),
+            Some(last) => Some(last).filter(|last| *last != taken),
+        }
     }
 
     /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours. nginx asks all our

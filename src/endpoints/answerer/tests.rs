@@ -122,6 +122,38 @@ fn an_answer_is_held_until_something_changes() {
 }
 
 #[test]
+fn what_nginx_has_taken_is_known_although_the_set_has_changed_since() {
+    let mut walk = Walk::new();
+    let first_untaken = |walk: &Walk| walk.answerer.first_untaken(&walk.name, walk.now);
+    walk.publish(&["10.0.0.1:81"]);
+    assert_eq!(first_untaken(&walk), Some(0), "nobody asks");
+    walk.ask(1, 10);
+    assert_eq!(first_untaken(&walk), Some(0), "the answer may be lost");
+    walk.pass(1000);
+    walk.ask(1, 11);
+    assert_eq!(first_untaken(&walk), None);
+    assert_eq!(walk.publish(&["10.0.0.2:82"]), [1]);
+    for port in 83..86 {
+        walk.publish(&[&format!("10.0.0.2:{port}")]);
+    }
+    assert_eq!((first_untaken(&walk), walk.answerer.serial()), (Some(2), 5));
+    walk.pass(1000);
+    walk.answerer.take_changed();
+    assert_eq!(walk.ask(1, 12), Some(vec![85]));
+    assert_eq!((first_untaken(&walk), walk.uptake()), (Some(3), Uptake::Asked));
+    assert!(walk.answerer.has_news(), "somebody may wait for the second set");
+    for port in 100..200 {
+        walk.publish(&[&format!("10.0.0.2:{port}")]);
+    }
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 13), Some(vec![199]));
+    assert_eq!(first_untaken(&walk), Some(6), "of very many sets the next one is what counts");
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 14), first_untaken(&walk)), (None, None));
+    assert_eq!(walk.answerer.first_untaken(&EndpointName::new("other-1"), walk.now), Some(0));
+}
+
+#[test]
 fn a_held_question_is_answered_before_nginx_gives_it_up() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);

@@ -66,7 +66,7 @@ fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
     assert!(!walk.must_clean());
     assert_eq!(walk.ledger.wake_at(walk.now), Some(walk.now + CLEAN_AFTER));
     walk.pass(5);
-    assert!(walk.ledger.to_clean(|_| false, walk.now).is_empty(), "it has no other peers yet");
+    assert!(walk.ledger.to_clean(|_| false, walk.now).is_empty(), "it does not ask any more");
     assert!(walk.must_clean());
     assert!(!walk.must_clean(), "the reload has time");
     walk.reload(true);

@@ -256,7 +256,11 @@ impl Endpoints {
             return Ok(());
         }
         known.look(sets, bytes)?;
-        let usable = |set: &EndpointSet| PublishedSet { set: set.clone(), knows_backups: known.knows_backups(set) };
+        let usable = |set: &EndpointSet| PublishedSet {
+            set: set.clone(),
+            knows_backups: known.knows_backups(set),
+            upstreams: known.upstreams(set),
+        };
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };
             service.publish(&place, sets.iter().map(usable).collect());

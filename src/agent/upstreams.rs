@@ -1,6 +1,6 @@
 //! What the upstreams of a rendered file can do with sets of endpoints. Pure: reads text, and only if it has changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::endpoints::EndpointSet;
@@ -14,12 +14,19 @@ pub struct KnownUpstreams {
     of: Option<u64>,
     /// The names in upstreams whose method knows no backups.
     without_backups: BTreeSet<String>,
+    /// Number of the upstreams with a name.
+    upstreams: BTreeMap<String, usize>,
 }
 
 impl KnownUpstreams {
     /// Returns whether the upstream of this set knows backups.
     pub fn knows_backups(&self, set: &EndpointSet) -> bool {
         !self.without_backups.contains(set.name.as_str())
+    }
+
+    /// Returns how many upstreams ask for this set, each for itself.
+    pub fn upstreams(&self, set: &EndpointSet) -> usize {
+        self.upstreams.get(set.name.as_str()).copied().unwrap_or(1)
     }
 
     /// Reads the file, if it is not the one that was read last. A name that stands outside its upstreams may have backups.
@@ -37,8 +44,11 @@ impl KnownUpstreams {
         let names: BTreeSet<&str> = sets.iter().map(|set| set.name.as_str()).collect();
         // The same call in two upstreams has the same names: what one of them cannot do, the set must not ask for.
         for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
-            for server in block.servers().iter().filter(|server| names.contains(server.as_str())) {
+            let of_block: BTreeSet<&String> =
+                block.servers().iter().filter(|server| names.contains(server.as_str())).collect();
+            for server in of_block {
                 check_block(&block)?;
+                *self.upstreams.entry(server.clone()).or_default() += 1;
                 if block.method_without_backups().is_some() {
                     self.without_backups.insert(server.clone());
                 }
@@ -76,12 +86,17 @@ mod tests {
             assert_eq!(found.is_some(), problem.is_some(), "{found:?}");
             assert!(found.iter().zip(problem).all(|(found, problem)| found.contains(problem)), "{found:?}");
             assert_eq!(known.knows_backups(&set), knows_backups, "{text}");
+            assert_eq!(known.upstreams(&set), if problem.is_some() { 1 } else { 2 }, "{text}");
         };
         check(["zone x 64k;", "zone y 64k; least_conn;"], true, None);
         check(["zone x 64k;", "zone y 64k; hash $uri;"], false, None);
         check(["zone x 64k; ip_hash;", "zone y 64k;"], false, None);
         check(["zone x 64k;", "random;"], true, Some("upstream `second`"));
         check(["", "zone y 64k;"], true, Some("upstream `first`"));
+        let twice = format!("upstream a {{ zone a 64k; server {0}; server {0}; }}", set.name);
+        let mut known = KnownUpstreams::default();
+        known.look(std::slice::from_ref(&set), twice.as_bytes()).unwrap();
+        assert_eq!(known.upstreams(&set), 1, "it asks once");
     }
 
     #[test]

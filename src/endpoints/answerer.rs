@@ -132,6 +132,14 @@ impl Answerer {
         packets
     }
 
+    /// Sets how many upstreams ask for a name, each from sockets of its own.
+    pub fn set_upstreams(&mut self, name: &EndpointName, upstreams: usize) {
+        let Some(named) = self.names.get_mut(name) else { return };
+        if std::mem::replace(&mut named.upstreams, upstreams) != upstreams {
+            self.changed.insert(name.clone());
+        }
+    }
+
     fn answer_early(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
         self.forget_early(now);
         let from_first = (name.clone(), Asker::FIRST)..;
@@ -397,9 +405,7 @@ impl Answerer {
 
     /// Returns the newest worker that has asked for a name, and again after an answer.
     pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
-        let pollers = self.names.get(name)?.pollers.iter().filter(|(_, poller)| poller.has_taken_any());
-        let (asker, newest) = pollers.max_by_key(|(_, poller)| poller.number)?;
-        Some(Worker { number: newest.number, address: asker.address, since: newest.since })
+        self.names.get(name)?.newest_worker()
     }
 }
 

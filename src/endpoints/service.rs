@@ -64,6 +64,8 @@ pub struct PublishedSet {
     pub set: EndpointSet,
     /// Whether its upstream's method knows backups.
     pub knows_backups: bool,
+    /// Number of the upstreams that ask for it.
+    pub upstreams: usize,
 }
 
 impl std::fmt::Debug for EndpointService {
@@ -144,6 +146,8 @@ impl EndpointService {
             .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
             .collect();
         inner.ledger.record(place, &uses, now);
+        let askers: Vec<(EndpointName, usize)> =
+            sets.iter().map(|published| (published.set.name.clone(), published.upstreams)).collect();
         let sets: Vec<EndpointSet> = sets.into_iter().map(PublishedSet::usable).collect();
         let of_file = inner.ledger.live_names().filter(|(_, live)| live.dest == place.dest);
         let live: BTreeSet<&EndpointName> = of_file.map(|(name, _)| name).collect();
@@ -154,6 +158,7 @@ impl EndpointService {
         inner.awaited.remove(&place.dest);
         inner.awaited.extend(awaited.map(|sets| (place.dest.clone(), (Arc::clone(&place.resource), sets))));
         let packets = inner.answer_with(answered, now);
+        askers.into_iter().for_each(|(name, upstreams)| inner.answerer.set_upstreams(&name, upstreams));
         drop(inner);
         self.send(packets);
         self.changed.notify_one();
@@ -361,7 +366,7 @@ impl PublishedSet {
     /// Returns the set as its upstream can use it. A method without backups never sends anything to one, so backups are left out as
     /// long as there are others.
     fn usable(self) -> EndpointSet {
-        let PublishedSet { mut set, knows_backups } = self;
+        let PublishedSet { mut set, knows_backups, .. } = self;
         if !knows_backups && set.endpoints.iter().any(|endpoint| !endpoint.is_backup) {
             set.endpoints.retain(|endpoint| !endpoint.is_backup);
         }

@@ -1,8 +1,9 @@
 //! One name: its set, and who asks for it. Pure.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
-use super::{Asker, Uptake};
+use super::{Asker, Uptake, Worker};
 use crate::endpoints::poller::Poller;
 use crate::model::endpoints::Endpoint;
 
@@ -20,6 +21,8 @@ pub(super) struct Named {
     pub(super) serial: u64,
     /// Serials of the last sets before this one, the latest last.
     earlier: Vec<u64>,
+    /// Number of the upstreams that ask for it: each of a worker has its own sockets, and looks like a worker.
+    pub(super) upstreams: usize,
     /// A few, and there are thousands of names: a map would reserve room for a dozen.
     pub(super) pollers: Vec<(Asker, Poller)>,
 }
@@ -27,7 +30,7 @@ pub(super) struct Named {
 impl Named {
     /// Returns a name with its first set, which has this serial.
     pub(super) fn new(endpoints: Box<[Endpoint]>, serial: u64) -> Named {
-        Named { endpoints, serial, earlier: Vec::new(), pollers: Vec::new() }
+        Named { endpoints, serial, earlier: Vec::new(), upstreams: 1, pollers: Vec::new() }
     }
 
     /// Replaces the set.
@@ -53,11 +56,35 @@ impl Named {
         }
     }
 
-    /// Returns the serial of the set that the newest worker has, if it is known to have one; `None` if nobody asks.
+    /// Returns the serial of the set that the newest worker has in each upstream, if it is known to have one; `None` if nobody asks.
     pub(super) fn taken(&self, now: Instant) -> Option<Option<u64>> {
         let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
-        let newest = asking().map(|poller| poller.number).max()?;
-        Some(asking().filter(|poller| poller.number == newest).filter_map(|poller| poller.taken).max())
+        let taken_by =
+            |number: u64| asking().filter(|poller| poller.number == number).filter_map(|one| one.taken).max();
+        let mut newest = asking().map(|poller| poller.number).max()?;
+        let mut taken = taken_by(newest);
+        for _ in 1..self.upstreams {
+            let next = asking().map(|poller| poller.number).filter(|number| *number < newest).max();
+            // `None` is less than any serial.
+            taken = taken.min(next.and_then(taken_by));
+            newest = next.unwrap_or_default();
+        }
+        Some(taken)
+    }
+
+    /// Returns the newest worker that has asked in each upstream, and again after an answer. Its address is the same one whichever upstream
+    /// asks first, after a restart of ours too.
+    pub(super) fn newest_worker(&self) -> Option<Worker> {
+        let known = self.pollers.iter().filter(|(_, poller)| poller.has_taken_any());
+        let mut known: Vec<Worker> = known
+            .map(|(asker, poller)| Worker { number: poller.number, address: asker.address, since: poller.since })
+            .collect();
+        known.sort_unstable_by_key(|worker| Reverse(worker.number));
+        known.dedup_by_key(|worker| worker.number);
+        known.truncate(self.upstreams);
+        let newest = *known.first().filter(|_| known.len() == self.upstreams)?;
+        let address = known.iter().map(|worker| worker.address).min()?;
+        Some(Worker { address, ..newest })
     }
 
     /// Returns the serial of the first set that nginx has not taken; `None` if it has the present one.

@@ -296,6 +296,57 @@ fn somebody_who_looks_a_name_up_is_no_worker() {
 }
 
 #[test]
+fn each_upstream_that_asks_for_a_name_has_to_take_it() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.answerer.set_upstreams(&walk.name.clone(), 2);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    walk.ask(1, 11);
+    assert_eq!(walk.uptake(), Uptake::Asked, "where is the other one?");
+    for id in 20..22 {
+        walk.ask(2, id);
+        walk.pass(1000);
+    }
+    assert_eq!(walk.uptake(), Uptake::Taken);
+    walk.publish(&["10.0.0.2:82"]);
+    walk.pass(1000);
+    walk.ask(2, 22);
+    assert_eq!(walk.uptake(), Uptake::Asked, "the first one may still use the former set");
+    walk.ask(1, 12);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+    // A reload: both of the new worker count.
+    for id in 30..32 {
+        walk.ask(3, id);
+        walk.ask(4, id);
+        walk.pass(1000);
+    }
+    walk.publish(&["10.0.0.3:83"]);
+    walk.pass(1000);
+    for (port, expected) in [(2, Uptake::Asked), (3, Uptake::Asked), (4, Uptake::Taken)] {
+        walk.ask(port, 40);
+        assert_eq!(walk.uptake(), expected, "{port}");
+    }
+}
+
+#[test]
+fn a_worker_with_several_upstreams_has_one_address_whoever_asks_first() {
+    let seen = |ports: [u16; 2]| {
+        let mut walk = Walk::new();
+        walk.publish(&["10.0.0.1:81"]);
+        walk.answerer.set_upstreams(&walk.name.clone(), 2);
+        for port in ports {
+            assert_eq!(walk.worker(), None);
+            walk.ask(port, 10);
+            walk.pass(1000);
+            walk.ask(port, 11);
+        }
+        walk.answerer.newest_worker(&walk.name).map(|worker| (worker.number, worker.address.port()))
+    };
+    assert_eq!((seen([1, 2]), seen([2, 1])), (Some((2, 1)), Some((2, 1))));
+}
+
+#[test]
 fn a_worker_that_asks_at_several_addresses_is_one() {
     let mut walk = Walk { answerer: Answerer::new(REFUGE.parse().unwrap(), 2), ..Walk::new() };
     walk.publish(&["10.0.0.1:81"]);

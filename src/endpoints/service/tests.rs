@@ -37,7 +37,7 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
     std::fs::create_dir(bed.folder.path().join("conf.d")).unwrap();
     let lines = saved::lines_path(&bed.place.dest, &set().name).unwrap();
     let service = bed.start();
-    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true }]);
+    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
     service.went_live(&bed.place.dest, &BTreeSet::from([set().name]));
     service.save();
     assert!(lines.exists());
@@ -56,7 +56,7 @@ fn what_could_not_be_written_is_written_later() {
     let (service, state_folder, set) = (bed.start(), bed.state_folder(), set());
     let Bed { folder, place } = &bed;
     let lines = saved::lines_path(&place.dest, &set.name).unwrap();
-    service.publish(place, vec![PublishedSet { set: set.clone(), knows_backups: true }]);
+    service.publish(place, vec![PublishedSet { set: set.clone(), knows_backups: true, upstreams: 1 }]);
     let (soon, later) = (clock::now(), clock::now() + Duration::from_secs(3600));
     assert!(service.look(soon));
     service.save();

@@ -169,6 +169,10 @@ impl Pass {
         report.dropped.append(&mut self.work.dropped);
         let now = clock::now();
         let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
+        let is_read = !report.outcome.is_unread();
+        if report.outcome == Outcome::Applied {
+            self.read_by_nginx();
+        }
         let written: HashSet<&Path> = report.files.iter().map(PathBuf::as_path).collect();
         let dropped: HashSet<&InstanceId> = report.dropped.iter().map(|(id, _)| id).collect();
         let beside: HashSet<&InstanceId> = report.live_beside_failure().iter().collect();
@@ -178,7 +182,7 @@ impl Pass {
             let as_a_whole = is_in_place && report.resources.contains(name);
             if as_a_whole || names_beside.contains(name) {
                 let is_live = |id: &InstanceId| !dropped.contains(id) && (as_a_whole || beside.contains(id));
-                went_live(&self.terms, in_hand, is_live, &written, now, &mut self.findings);
+                went_live(&self.terms, in_hand, (is_live, is_read), &written, now, &mut self.findings);
             }
             match dropped.contains(&in_hand.member.resource.id) {
                 _ if !as_a_whole => {}
@@ -192,16 +196,7 @@ impl Pass {
         }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
         report.held = held.collect();
-        // What is not served as a whole has not removed anything yet.
-        for InHand { member, state, .. } in &mut self.resources {
-            if report.is_applied(member.resource.name()) {
-                let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
-                let lost = self.terms.endpoints.lost(member.resource.name());
-                let answers = self.terms.endpoints.serial();
-                let removal = ResourceRemoval { removed, is_asked_for, lost, answers };
-                self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
-            }
-        }
+        self.find_removed(&report);
         if report.resources.is_empty() && !report.outcome.is_final() {
             // Their reload is owed.
             report.resources = report.held.iter().map(|(id, _)| Arc::clone(&id.resource)).collect();
@@ -225,6 +220,31 @@ impl Pass {
         let Pass { group, findings, applying, .. } = self;
         Returned { group, resources, report, findings, _applying: applying }
     }
+
+    /// Records that nginx has been reloaded: it has read the files that were in place before.
+    fn read_by_nginx(&mut self) {
+        for InHand { member, state, .. } in &mut self.resources {
+            let own = (&*member.resource, &mut state.own);
+            let instances = state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
+            for (resource, file) in instances.chain([own]) {
+                let names = file.unread.take();
+                names.iter().for_each(|names| self.terms.endpoints.went_live(&resource.dest, names));
+            }
+        }
+    }
+
+    /// Finds what the resources no longer name. What is not served as a whole has not removed anything yet.
+    fn find_removed(&mut self, report: &Report) {
+        for InHand { member, state, .. } in &mut self.resources {
+            if report.is_applied(member.resource.name()) {
+                let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
+                let lost = self.terms.endpoints.lost(member.resource.name());
+                let answers = self.terms.endpoints.serial();
+                let removal = ResourceRemoval { removed, is_asked_for, lost, answers };
+                self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
+            }
+        }
+    }
 }
 
 /// Adds what the store has for the files of a resource whose last render is not live: held, refused or failed.
@@ -235,11 +255,11 @@ fn note_what_the_store_has(in_hand: &InHand, findings: &mut Findings) {
     findings.store_has.extend(waiting);
 }
 
-/// Records that each of these files of a resource is live.
+/// Records that each of these files of a resource is live. `is_read`: nginx has read them.
 fn went_live(
     terms: &Terms,
     in_hand: &mut InHand,
-    is_live: impl Fn(&InstanceId) -> bool,
+    (is_live, is_read): (impl Fn(&InstanceId) -> bool, bool),
     written: &HashSet<&Path>,
     now: Instant,
     findings: &mut Findings,
@@ -253,7 +273,13 @@ fn went_live(
         let Some(standing) = &mut file.standing else { continue };
         if is_live(&resource.id) {
             if standing.went_live() {
-                terms.endpoints.went_live(&resource.dest, &file.names);
+                if is_read {
+                    file.unread = None;
+                    terms.endpoints.went_live(&resource.dest, &file.names);
+                } else {
+                    // Until then nginx asks for the names of the file before: a backend that has left one stays in the answer.
+                    file.unread = Some(file.names.clone());
+                }
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
                 let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written, unix_seconds);
                 if is_written || asks && shown.is_some() {

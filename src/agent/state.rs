@@ -29,6 +29,8 @@ pub struct FileState {
     pub backends: FileBackends,
     /// Names in the last render whose endpoints nginx asks for.
     pub names: BTreeSet<EndpointName>,
+    /// Names in the file that is in place, if nginx may not have read it yet.
+    pub unread: Option<BTreeSet<EndpointName>>,
     /// Facts about the upstreams in it.
     pub upstreams: KnownUpstreams,
     /// Whether the template has asked for backends.

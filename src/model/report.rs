@@ -244,6 +244,12 @@ impl Outcome {
         matches!(self, Outcome::Unchanged | Outcome::Applied)
     }
 
+    /// Returns whether the files are in place, and nginx may still run with what it has read before.
+    pub fn is_unread(&self) -> bool {
+        // If only the commit has failed, the reload is verified.
+        matches!(self, Outcome::ReloadOwed { nothing_runs: false, cause } if cause.at != Stage::Commit)
+    }
+
     /// Returns the failure that kept the group as a whole from being live.
     pub fn cause(&self) -> Option<&StepFailure> {
         match self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::agent::catalog::{Catalog, Confdirs, load};
 use crate::agent::desk::Desk;
+use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::apply::journal::{self, Journal};
 use crate::config::resource::Defaults;
 use crate::model::dns::Srv;
@@ -197,6 +198,30 @@ impl Walk {
         Walk { desk, revision: 1, now, folder }
     }
 
+    /// One whose `web` has an upstream that nginx asks for. Returns the answerer, too.
+    fn asked(keys: &[(&str, &str)]) -> (Walk, Arc<Endpoints>) {
+        let mut walk = Walk::new(keys, EACH);
+        let path = walk.folder.path();
+        let web = "upstream web { zone web 64k; {{ servers(prefix=\"/web\") }} }";
+        std::fs::remove_file(path.join("conf.d/each.toml")).unwrap();
+        std::fs::write(path.join("templates/web.tera"), web).unwrap();
+        let conf_d = path.join("conf.d/web.toml");
+        let resource = std::fs::read_to_string(&conf_d).unwrap();
+        std::fs::write(conf_d, format!("{resource}endpoints = 'dns'\n")).unwrap();
+        let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
+        let catalog = loaded(path, Arc::clone(&facts));
+        let plan = AnswerPlan::Listen { addresses: vec![([127, 0, 0, 1], 0).into()], state_folder: None };
+        let endpoints = Arc::new(Endpoints::new(plan, facts));
+        endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource), walk.now);
+        let terms = Terms::new(Arc::default(), LastStep::Apply, false).with_endpoints(Arc::clone(&endpoints));
+        let ranges = catalog.stores[0].wanted.all().clone();
+        let entries = keys.iter().map(|(key, value)| (Key::from(*key), Value::from(*value))).collect();
+        walk.desk = Desk::new(Arc::new(terms), Arc::new(catalog), false, walk.now);
+        let snapshot = Event::Snapshot { revision: Revision(1), ranges, refused: None, entries, leases: Vec::new() };
+        walk.desk.take_event(0, snapshot, walk.now);
+        (walk, endpoints)
+    }
+
     fn delete(&mut self, keys: &[&str]) {
         self.revision += 1;
         let deletes = keys.iter().map(|key| Key::from(*key)).collect();
@@ -282,6 +307,30 @@ fn what_a_pass_removes_is_known_once_nginx_serves_it() {
     std::fs::write(walk.folder.path().join("web"), "live").unwrap();
     walk.delete(&["/web/b"]);
     assert_eq!(walk.pass(Outcome::Applied, true).get("web.toml"), None);
+}
+
+#[test]
+fn a_moved_backend_stays_where_nginx_asks_until_it_reads_the_file() {
+    let owed = |at: Stage, nothing_runs: bool| Outcome::ReloadOwed { cause: StepFailure::new(at, "no"), nothing_runs };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let check = |outcome: Outcome, leaves_at_once: bool| {
+        let (mut walk, endpoints) = Walk::asked(&[("/web/a", "10.0.0.1:80"), ("/web/b", "10.0.0.2:80")]);
+        assert!(endpoints.service().is_some());
+        let lost = || endpoints.lost("web.toml").iter().map(ToString::to_string).collect::<Vec<_>>();
+        walk.findings(Outcome::Applied, true);
+        // It gets a line of its own, with another name.
+        walk.put("/web/a", "{\"host\": \"10.0.0.1\", \"port\": 80, \"max_conns\": 5}");
+        walk.findings(outcome.clone(), true);
+        assert_eq!(lost() == ["10.0.0.1:80"], leaves_at_once, "{outcome:?}: {:?}", lost());
+        walk.findings(Outcome::Applied, false);
+        assert_eq!(lost(), ["10.0.0.1:80"], "{outcome:?}");
+    };
+    check(owed(Stage::Reload, false), false);
+    check(owed(Stage::Verify, false), false);
+    check(owed(Stage::Reload, true), true);
+    check(owed(Stage::Commit, false), true);
+    check(Outcome::Rejected(StepFailure::new(Stage::Check, "no")), false);
 }
 
 #[test]

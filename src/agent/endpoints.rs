@@ -343,7 +343,8 @@ impl AroundReload for Endpoints {
     }
 
     fn end(&self, group: &Group, end: ReloadEnd) {
-        self.service_for(group).iter().for_each(|service| service.end_reload(end));
+        let is_concerned = |resource: &str| group.has_member(resource);
+        self.service_for(group).iter().for_each(|service| service.end_reload(is_concerned, end));
     }
 }
 

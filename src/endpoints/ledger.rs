@@ -82,8 +82,19 @@ struct NameRecord {
     known_clean: Option<SocketAddr>,
     /// Since when nobody asks.
     silent_since: Option<Instant>,
-    /// Whether nginx has been reloaded because of that.
-    was_reloaded: bool,
+    /// What was done about that.
+    remedy: SilenceRemedy,
+}
+
+/// The remedy for a name that nobody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SilenceRemedy {
+    /// Nothing.
+    None,
+    /// A reload of nginx is owed.
+    Owed,
+    /// nginx was reloaded.
+    Reloaded,
 }
 
 /// Endpoints that a set has lost.
@@ -117,7 +128,7 @@ impl Ledger {
                 lost: LostEndpoints::default(),
                 known_clean: None,
                 silent_since: Some(now),
-                was_reloaded: false,
+                remedy: SilenceRemedy::None,
             });
             entry.knows_backups = *knows_backups;
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
@@ -129,9 +140,11 @@ impl Ledger {
         }
     }
 
-    /// Records that all names are in live files: those of an earlier run were.
-    pub fn all_live(&mut self) {
-        self.names.values_mut().for_each(|entry| entry.usage = Use::Live);
+    /// Records the use of a name in an earlier run: the live file had it, or no file any more.
+    pub fn remember_use(&mut self, name: &EndpointName, is_over: bool) {
+        if let Some(entry) = self.names.get_mut(name) {
+            entry.usage = if is_over { Use::Over } else { Use::Live };
+        }
     }
 
     /// Records the worker of an earlier run that had not read the lines on disk.
@@ -148,12 +161,16 @@ impl Ledger {
     }
 
     /// Records that the live file of this destination has these names and no others. Returns whether that is new.
-    pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>) -> bool {
+    pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>, now: Instant) -> bool {
         let mut is_new = false;
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
             let usage = if names.contains(name) { Use::Live } else { Use::Over };
-            is_new |= entry.usage != usage;
-            entry.usage = usage;
+            if entry.usage != usage {
+                is_new = true;
+                entry.usage = usage;
+                // Nobody could ask for it before.
+                entry.silent_since = entry.silent_since.map(|_| now);
+            }
         }
         is_new
     }
@@ -245,7 +262,7 @@ impl Ledger {
         if uptake == Uptake::Unasked {
             entry.silent_since.get_or_insert(now);
         } else {
-            (entry.silent_since, entry.was_reloaded) = (None, false);
+            (entry.silent_since, entry.remedy) = (None, SilenceRemedy::None);
         }
         let known = entry.worker;
         let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
@@ -276,14 +293,20 @@ impl Ledger {
         }
     }
 
-    /// Ends a reload: all lines belong on disk again, at once or when nginx has read its files.
-    pub fn end_reload(&mut self, end: ReloadEnd, now: Instant) {
+    /// Ends a reload: all lines belong on disk again, at once or when nginx has read its files. `is_concerned` says for which resources it
+    /// was.
+    pub fn end_reload(&mut self, is_concerned: impl Fn(&str) -> bool, end: ReloadEnd, now: Instant) {
         let (clean_until, back_at) = match end {
             ReloadEnd::Verified => (now + STARTS_WITHIN, None),
             ReloadEnd::Nothing => (now, None),
             ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
         };
+        let has_ended = matches!(end, ReloadEnd::Verified | ReloadEnd::Unverified);
         for entry in self.names.values_mut() {
+            if has_ended && entry.remedy == SilenceRemedy::Owed && is_concerned(&entry.place.resource) {
+                entry.remedy = SilenceRemedy::Reloaded;
+                entry.silent_since = entry.silent_since.map(|_| now);
+            }
             entry.clean_until(clean_until);
             entry.withheld_until = entry.withheld_until.and(back_at);
         }
@@ -312,15 +335,18 @@ impl Ledger {
     }
 
     /// Returns the resources with live names for which nobody has asked for a while although their nginx `runs`, and whether it was
-    /// reloaded because of that already. Each is returned again only after the same time.
+    /// reloaded because of that already. Each is returned again only the same time after that reload.
     pub fn take_silent(&mut self, runs: impl Fn(&str) -> bool, now: Instant) -> BTreeMap<Arc<str>, bool> {
         let mut found = BTreeMap::new();
         let is_silent =
             |entry: &NameRecord| entry.silent_at().is_some_and(|at| at <= now) && runs(&entry.place.resource);
         for entry in self.names.values_mut().filter(|entry| is_silent(entry)) {
-            let was_reloaded = found.entry(Arc::clone(&entry.place.resource)).or_insert(entry.was_reloaded);
-            *was_reloaded &= entry.was_reloaded;
-            (entry.silent_since, entry.was_reloaded) = (Some(now), true);
+            let was_reloaded = entry.remedy == SilenceRemedy::Reloaded;
+            *found.entry(Arc::clone(&entry.place.resource)).or_insert(was_reloaded) &= was_reloaded;
+            entry.silent_since = Some(now);
+            if !was_reloaded {
+                entry.remedy = SilenceRemedy::Owed;
+            }
         }
         found
     }
@@ -330,6 +356,11 @@ impl Ledger {
         let times = |entry: &NameRecord| [entry.clean_at(), entry.silent_at(), entry.withheld_until];
         let times = self.names.values().flat_map(times);
         times.flatten().filter(|at| *at > now).min()
+    }
+
+    /// Returns whether no file has a name any more.
+    pub fn is_over(&self, name: &EndpointName) -> bool {
+        self.names.get(name).is_some_and(|entry| entry.usage == Use::Over)
     }
 
     /// Returns whether the file that has a name was never live.
@@ -385,7 +416,8 @@ impl NameRecord {
     }
 
     fn silent_at(&self) -> Option<Instant> {
-        self.silent_since.filter(|_| self.usage == Use::Live).map(|since| since + SILENT_AFTER)
+        let counts = self.usage == Use::Live && self.remedy != SilenceRemedy::Owed;
+        self.silent_since.filter(|_| counts).map(|since| since + SILENT_AFTER)
     }
 }
 

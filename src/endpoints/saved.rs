@@ -28,6 +28,8 @@ pub(super) struct SavedSet {
     pub(super) clean_worker: Option<SocketAddr>,
     /// Addresses that it has lost and that have not drained.
     pub(super) lost: Vec<SocketAddr>,
+    /// Whether no file has its name any more: only workers that are leaving ask for it.
+    pub(super) is_over: bool,
 }
 
 /// The record of all sets.
@@ -47,6 +49,8 @@ struct SetRecord {
     clean_worker: Option<SocketAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lost: Vec<SocketAddr>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_over: bool,
     /// Address, weight, and whether it is a backup.
     peers: Vec<(SocketAddr, u16, bool)>,
 }
@@ -60,6 +64,7 @@ impl From<SavedSet> for SetRecord {
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
             lost: saved.lost,
+            is_over: saved.is_over,
             peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
         }
     }
@@ -75,6 +80,7 @@ impl From<SetRecord> for SavedSet {
             knows_backups: record.knows_backups,
             clean_worker: record.clean_worker,
             lost: record.lost,
+            is_over: record.is_over,
         }
     }
 }
@@ -174,9 +180,10 @@ mod tests {
             knows_backups: true,
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
             lost: vec!["10.0.0.2:80".parse().unwrap()],
+            is_over: true,
         };
         assert_eq!(load(folder.path()), []);
-        let other = SavedSet { clean_worker: None, lost: Vec::new(), ..saved.clone() };
+        let other = SavedSet { clean_worker: None, lost: Vec::new(), is_over: false, ..saved.clone() };
         let mut text = RecordText::new();
         text.add(saved.clone());
         text.add(other.clone());

@@ -94,11 +94,11 @@ impl EndpointService {
         for saved in saved {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
             ledger.record(&saved.place, &uses, now);
+            ledger.remember_use(&saved.set.name, saved.is_over);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
             ledger.remember_lost(&saved.set.name, &saved.lost);
             answerer.publish(vec![saved.set], now);
         }
-        ledger.all_live();
         let awaited = BTreeMap::new();
         let inner = Inner { answerer, ledger, awaited, is_unsaved: true, save_at: None, next_look: None };
         let service = Arc::new(EndpointService {
@@ -166,12 +166,13 @@ impl EndpointService {
 
     /// Records that the live file of this destination has these names and no others.
     pub fn went_live(&self, dest: &Path, names: &BTreeSet<EndpointName>) {
+        let now = clock::now();
         let mut inner = self.inner();
-        let is_new = inner.ledger.went_live(dest, names);
+        let is_new = inner.ledger.went_live(dest, names, now);
         inner.is_unsaved |= is_new;
         let Some((_, mut sets)) = inner.awaited.remove(dest) else { return };
         sets.retain(|set| names.contains(&set.name));
-        let packets = inner.answer_with(sets, clock::now());
+        let packets = inner.answer_with(sets, now);
         drop(inner);
         self.send(packets);
         self.changed.notify_one();
@@ -298,10 +299,10 @@ impl EndpointService {
         self.save();
     }
 
-    /// Ends a reload.
-    pub fn end_reload(&self, end: ReloadEnd) {
+    /// Ends a reload for these resources.
+    pub fn end_reload(&self, is_concerned: impl Fn(&str) -> bool, end: ReloadEnd) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(end, clock::now());
+        inner.ledger.end_reload(is_concerned, end, clock::now());
         inner.is_unsaved = true;
         drop(inner);
         self.save();
@@ -327,14 +328,15 @@ impl EndpointService {
                     }
                     wanted.insert(path);
                 }
-                // After a restart all that is recorded counts as live.
+                // After a restart the file that is live is the one from before.
                 if inner.ledger.is_planned(name) {
                     continue;
                 }
                 let set = EndpointSet { name: name.clone(), endpoints: endpoints.to_vec() };
                 let clean_worker = inner.ledger.clean_worker(name);
                 let lost = inner.ledger.lost(name).to_vec();
-                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker, lost });
+                let is_over = inner.ledger.is_over(name);
+                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker, lost, is_over });
             }
         }
         let is_done = written.write(self.state_folder.as_deref(), &record.finish(), changed, &wanted);

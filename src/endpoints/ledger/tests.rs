@@ -24,7 +24,7 @@ impl Walk {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
         ledger.record(&place, &[NameUse { name: name(), knows_backups: true }], now);
-        ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]));
+        ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]), now);
         Walk { ledger, now }
     }
 
@@ -49,7 +49,7 @@ impl Walk {
     }
 
     fn end_reload(&mut self, end: ReloadEnd) {
-        self.ledger.end_reload(end, self.now);
+        self.ledger.end_reload(|resource| resource == "a.toml", end, self.now);
     }
 
     fn lines(&self) -> Option<String> {
@@ -165,7 +165,7 @@ fn a_reload_for_one_group_cleans_the_names_of_all() {
     let mut walk = Walk::new();
     let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
     walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
-    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]));
+    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]), walk.now);
     let endpoints = [Endpoint { address: address(1), weight: 1, is_backup: false }];
     for number in 1..3 {
         walk.reload(true);
@@ -206,9 +206,19 @@ fn a_file_whose_names_nobody_asks_for_is_known() {
     walk.pass(15);
     assert!(walk.ledger.take_silent(|resource| resource != "a.toml", walk.now).is_empty(), "its nginx is down");
     assert_eq!(silent(&mut walk), Some(false));
-    assert_eq!(silent(&mut walk), None, "the reload has time");
-    walk.pass(15);
+    for _ in 0..3 {
+        // It cannot run yet, or fails.
+        walk.pass(15);
+        assert_eq!(silent(&mut walk), None, "the reload has time");
+        walk.end_reload(ReloadEnd::Failed);
+        walk.ledger.end_reload(|resource| resource == "b.toml", ReloadEnd::Verified, walk.now);
+    }
+    walk.end_reload(ReloadEnd::Verified);
+    walk.pass(14);
+    assert_eq!(silent(&mut walk), None);
+    walk.pass(1);
     assert_eq!(silent(&mut walk), Some(true));
+    assert_eq!(silent(&mut walk), None);
     walk.asks(1);
     walk.ledger.look(&name(), Some(worker(1, walk.now)), Uptake::Unasked, walk.now);
     walk.pass(14);
@@ -216,10 +226,23 @@ fn a_file_whose_names_nobody_asks_for_is_known() {
     walk.pass(1);
     assert_eq!(silent(&mut walk), Some(false));
     walk.pass(15);
-    assert!(!walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name()])), "it was live already");
-    assert!(walk.ledger.went_live(Path::new("/a"), &BTreeSet::new()));
+    assert!(!walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]), walk.now), "it was live already");
+    assert!(walk.ledger.went_live(Path::new("/a"), &BTreeSet::new(), walk.now));
     assert_eq!(silent(&mut walk), None);
     assert_eq!(walk.ledger.unused(|_| true), [name()]);
+}
+
+#[test]
+fn the_silence_of_a_name_begins_when_its_file_is_live() {
+    let mut walk = Walk::new();
+    let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
+    walk.asks(1);
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.pass(60);
+    walk.ledger.went_live(&place.dest, &BTreeSet::from([other]), walk.now);
+    assert_eq!(walk.ledger.take_silent(|_| true, walk.now), BTreeMap::new());
+    walk.pass(15);
+    assert_eq!(walk.ledger.take_silent(|_| true, walk.now), BTreeMap::from([("b.toml".into(), false)]));
 }
 
 #[test]
@@ -228,7 +251,7 @@ fn names_of_a_file_that_is_gone_are_over() {
     let place = NamedIn { resource: "a.toml".into(), dest: "/b".into() };
     let other = EndpointName::new("web-2");
     walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
-    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]));
+    walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]), walk.now);
     assert_eq!(walk.live(), [name(), other.clone()]);
     walk.ledger.keep_files("b.toml", &BTreeSet::new());
     walk.ledger.keep_files("a.toml", &BTreeSet::from([Path::new("/a")]));

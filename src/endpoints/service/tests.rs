@@ -51,6 +51,30 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
 }
 
 #[test]
+fn names_that_only_old_workers_ask_for_are_known_after_a_restart() {
+    let bed = Bed::new();
+    let service = bed.start();
+    let names = |labels: &[&str]| labels.iter().map(|label| EndpointName::new(label)).collect::<BTreeSet<_>>();
+    for label in ["web-1", "web-2"] {
+        let set = EndpointSet { name: EndpointName::new(label), ..set() };
+        service.publish(&bed.place, vec![PublishedSet { set, knows_backups: true, upstreams: 1 }]);
+        service.went_live(&bed.place.dest, &names(&[label]));
+    }
+    service.save();
+    let saved = || saved::load(&bed.state_folder()).into_iter().map(|saved| (saved.set.name, saved.is_over));
+    let name = EndpointName::new;
+    assert_eq!(saved().collect::<Vec<_>>(), [(name("web-1"), true), (name("web-2"), false)]);
+    let service = bed.start();
+    let live = |service: &EndpointService| -> BTreeSet<EndpointName> {
+        service.inner().ledger.live_names().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(live(&service), names(&["web-2"]));
+    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
+    service.went_live(&bed.place.dest, &names(&["web-1"]));
+    assert_eq!(live(&service), names(&["web-1"]), "it is back");
+}
+
+#[test]
 fn what_could_not_be_written_is_written_later() {
     let bed = Bed::new();
     let (service, state_folder, set) = (bed.start(), bed.state_folder(), set());

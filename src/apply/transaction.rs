@@ -14,7 +14,6 @@ use crate::model::resource::InstanceId;
 use crate::world::fs::entry::Folders;
 use crate::world::fs::stage;
 
-use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
 use super::group::Group;
@@ -27,6 +26,7 @@ use super::plan::FileAction;
 use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
 use super::unread;
+use super::{AroundReload, Context};
 
 mod blocked;
 mod check;
@@ -151,6 +151,27 @@ async fn needs_first_aid(context: &Context, request: &Request) -> bool {
     owed && nginx::find(context, group).await.serves_nothing()
 }
 
+/// The work around a reload that has begun. It ends, too, if the transaction is dropped half-way.
+struct WorkAround {
+    around: Arc<dyn AroundReload>,
+    group: Arc<Group>,
+    end: ReloadEnd,
+}
+
+impl WorkAround {
+    fn begin(context: &Context, group: &Arc<Group>) -> Option<WorkAround> {
+        let around = Arc::clone(context.settings.around_reload.as_ref()?);
+        around.begin(group);
+        Some(WorkAround { around, group: Arc::clone(group), end: ReloadEnd::Failed })
+    }
+}
+
+impl Drop for WorkAround {
+    fn drop(&mut self) {
+        self.around.end(&self.group, self.end);
+    }
+}
+
 async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
@@ -158,8 +179,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
             let mut around = None;
             let outcome = loop {
                 if matches!(step, Step::Reload(_)) {
-                    around = context.settings.around_reload.as_ref();
-                    around.iter().for_each(|around| around.begin(&transaction.group));
+                    around = WorkAround::begin(context, &transaction.group);
                 }
                 context.begin_step(&transaction.group.id, step.stage());
                 match transaction.perform(context, step).await {
@@ -169,8 +189,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
             };
             // What follows in this pass may have to wait.
             context.end_steps(&transaction.group.id);
-            let end = ReloadEnd::of(&outcome, &transaction.report);
-            around.iter().for_each(|around| around.end(&transaction.group, end));
+            around.iter_mut().for_each(|around| around.end = ReloadEnd::of(&outcome, &transaction.report));
+            drop(around);
             transaction.end(context, outcome)
         }
     }

@@ -66,15 +66,25 @@ impl Bed {
     }
 
     fn agent(&self) -> Daemon {
+        self.agent_with(&[])
+    }
+
+    /// Starts the agent with further arguments.
+    fn agent_with(&self, more: &[&str]) -> Daemon {
         let addresses = self.listen.split(' ').flat_map(|address| ["--endpoints-listen", address]);
-        self.sandbox.start(&["--watch"].into_iter().chain(addresses).collect::<Vec<_>>())
+        self.sandbox.start(&["--watch"].into_iter().chain(addresses).chain(more.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Starts nginx and the agent with the first backend, and waits until nginx has nothing from disk any more.
     fn settle(&mut self) -> Daemon {
+        self.settle_with(&[])
+    }
+
+    /// The same with further arguments for the agent.
+    fn settle_with(&mut self, more: &[&str]) -> Daemon {
         self.list(&self.backends[..1]);
         self.nginx.start();
-        let agent = self.agent();
+        let agent = self.agent_with(more);
         self.sandbox.wait_log("reloading nginx once more");
         self.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
         self.wait_served_by(&self.backends[..1]);
@@ -106,6 +116,13 @@ impl Bed {
 
     fn file(&self) -> String {
         std::fs::read_to_string(self.nginx.http_file("web.conf")).unwrap_or_default()
+    }
+
+    /// Returns the lines on disk, for an nginx that starts while nobody answers.
+    fn lines(&self) -> String {
+        let entries = std::fs::read_dir(self.nginx.http_file("")).unwrap().map(|entry| entry.unwrap().path());
+        let of_names = entries.filter(|path| path.extension().is_some_and(|extension| extension == "peers"));
+        of_names.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
     }
 
     /// Counts failed requests while `work` runs.
@@ -224,20 +241,34 @@ fn the_last_endpoints_are_on_disk_when_the_agent_has_stopped() {
 }
 
 #[test]
+fn an_agent_that_gives_a_reload_up_leaves_the_lines_on_disk() {
+    let mut bed = Bed::new();
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    let (reload, hangs, hung) = (bed.nginx.reload_command(), bed.sandbox.path("hangs"), bed.sandbox.path("hung"));
+    let hanging = format!("if test -e {}; then touch {}; sleep 600; fi; {reload}", hangs.display(), hung.display());
+    std::fs::write(&conf_d, resource.replace(&reload, &hanging)).unwrap();
+    let mut agent = bed.settle_with(&["--shutdown-timeout", "100ms"]);
+    let expected = format!("server 127.0.0.1:{} backup;\n", bed.backends[0]);
+    wait_until("the lines on disk", DEADLINE, || bed.lines() == expected);
+    std::fs::write(&hangs, "").unwrap();
+    bed.sandbox.template("web.tera", &template(bed.front, "zone web 256k;\n    keepalive 4;"));
+    wait_until("a reload", DEADLINE, || hung.exists());
+    assert_eq!(bed.lines(), "", "the new workers do not need them");
+    signal(&agent, Signal::SIGTERM);
+    agent.child.wait().unwrap();
+    bed.sandbox.wait_log("a transaction did not end within 100ms");
+    assert_eq!(bed.lines(), expected);
+}
+
+#[test]
 fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     let mut bed = Bed::new();
     let mut agent = bed.settle();
     bed.list(&bed.backends[1..2]);
     bed.wait_served_by(&bed.backends[1..2]);
-    let lines = || {
-        let folder = bed.nginx.http_file("");
-        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        names
-            .filter(|path| path.extension().is_some_and(|e| e == "peers"))
-            .map(|path| std::fs::read_to_string(path).unwrap())
-    };
     let expected = format!("server 127.0.0.1:{} backup;\n", bed.backends[1]);
-    wait_until("the lines on disk", DEADLINE, || lines().collect::<String>() == expected);
+    wait_until("the lines on disk", DEADLINE, || bed.lines() == expected);
     signal(&agent, Signal::SIGKILL);
     agent.child.wait().unwrap();
     bed.nginx.stop();

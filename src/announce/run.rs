@@ -194,7 +194,7 @@ struct Announcing {
 impl Announcing {
     /// Does one step: an action of the registrar, a look at the receipts, or a wait, and handles all events meanwhile.
     async fn step(&mut self, link: &mut EtcdLink, inputs: &mut Inputs) {
-        link.set_limit(self.services.request_limit());
+        link.set_limit(self.services.request_limit(&self.registrar));
         let now = clock::now();
         self.vacancy.take_due(now).into_iter().for_each(log::vacant);
         let action = self.registrar.next(now);

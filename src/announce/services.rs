@@ -159,9 +159,11 @@ impl Services {
         self.running.values().any(|running| matches!(running.service.address, Address::Auto(_)))
     }
 
-    /// Returns the time limit for a request to etcd, so that the shortest lease outlives an unanswered one.
-    pub(super) fn request_limit(&self) -> Duration {
-        let shortest = self.running.values().map(|running| running.service.lease_seconds()).min();
+    /// Returns the time limit for a request to etcd, so that the shortest lease outlives an unanswered one: that of a service, or the one
+    /// that a key still has.
+    pub(super) fn request_limit(&self, registrar: &Registrar) -> Duration {
+        let wanted = self.running.values().map(|running| running.service.lease_seconds());
+        let shortest = wanted.chain(registrar.shortest_lease()).min();
         shortest.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.into()) / 4)
     }
 
@@ -294,5 +296,48 @@ impl Checks {
             // Counted from the start of this check; after a pause of the whole process the missed checks are not made up for.
             due = slots.at((due + self.health.pause(now, random::fraction())).max(clock::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::tests::service;
+    use super::super::registrar::{EtcdAction, EtcdOutcome};
+    use super::*;
+    use crate::model::key::Revision;
+    use crate::model::lease::{WriteAnswer, WriteOutcome};
+    use crate::model::service::Layout;
+
+    #[test]
+    fn a_lease_outlives_a_request_although_a_longer_one_is_wanted() {
+        let announcer = Announcer { host_name: "a".to_owned(), owner: "a".to_owned(), prefix: String::new() };
+        let (mut services, _verdicts) = Services::new(announcer);
+        let mut registrar = Registrar::new(clock::now());
+        let mut set = |registrar: &mut Registrar, ttl_seconds: u32, is_healthy: bool| {
+            let service = Service { ttl_seconds, ..service("web", Layout::Plain) };
+            registrar.want("/web", service.lease_seconds(), is_healthy.then(|| Arc::from("v")));
+            services.running.insert("/web".to_owned(), RunningChecks::new(service));
+            loop {
+                let action = registrar.next(clock::now());
+                let outcome = match &action {
+                    EtcdAction::Connect => EtcdOutcome::Connected,
+                    EtcdAction::Grant(ttl_seconds) => EtcdOutcome::Granted(i64::from(*ttl_seconds)),
+                    EtcdAction::Write(_, writes) => {
+                        let outcomes = writes.iter().map(|_| WriteOutcome::Done).collect();
+                        EtcdOutcome::Wrote(WriteAnswer { revision: Revision(1), outcomes })
+                    }
+                    EtcdAction::Revoke(_) => EtcdOutcome::Revoked,
+                    _ => break,
+                };
+                registrar.done(&action, outcome, clock::now(), 0.0);
+            }
+            services.request_limit(registrar)
+        };
+        assert_eq!(set(&mut registrar, 5, true), Duration::from_secs(1));
+        assert_eq!(set(&mut registrar, 61, true), Duration::from_secs(1), "the key keeps its lease");
+        assert_eq!(set(&mut registrar, 3, true), Duration::from_millis(500));
+        // It is unhealthy, and healthy again.
+        set(&mut registrar, 61, false);
+        assert_eq!(set(&mut registrar, 61, true), Duration::from_secs(15));
     }
 }

@@ -38,6 +38,11 @@ impl Registrar {
         Some((lease.id, lease.expires_at))
     }
 
+    /// Returns the shortest time to live of our leases, in seconds. A key keeps its lease although a longer one is wanted for it by now.
+    pub fn shortest_lease(&self) -> Option<u32> {
+        self.leases.keys().next().copied()
+    }
+
     /// Returns since when etcd cannot be reached, and why.
     pub fn lost(&self) -> Option<(Instant, &str)> {
         self.lost.as_ref().map(|(since, problem)| (*since, problem.as_str()))

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
@@ -115,7 +116,7 @@ impl Answerer {
             }
             self.serial += 1;
             self.changed.insert(name.clone());
-            let (serial, endpoints) = (self.serial, endpoints.into_boxed_slice());
+            let (serial, endpoints) = (self.serial, Arc::from(endpoints));
             match self.names.get_mut(&name) {
                 Some(named) => named.replace(endpoints, serial),
                 None => {
@@ -399,8 +400,8 @@ impl Answerer {
     }
 
     /// Returns the present set of a name.
-    pub fn endpoints(&self, name: &EndpointName) -> Option<&[Endpoint]> {
-        self.names.get(name).map(|named| &*named.endpoints)
+    pub fn endpoints(&self, name: &EndpointName) -> Option<&Arc<[Endpoint]>> {
+        self.names.get(name).map(|named| &named.endpoints)
     }
 
     /// Returns the newest worker that has asked for a name, and again after an answer.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::endpoints::{Endpoint, EndpointName, SILENT_AFTER_SECONDS};
+use crate::model::endpoints::{EndpointName, SILENT_AFTER_SECONDS};
 use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
@@ -379,15 +379,9 @@ impl Ledger {
         live.map(|(name, entry)| (name, &entry.place))
     }
 
-    /// Returns the lines that belong on disk for a name with these endpoints; `None` if none do.
-    pub fn lines(&self, name: &EndpointName, endpoints: &[Endpoint]) -> Option<String> {
-        let entry = self.names.get(name).filter(|entry| entry.withheld_until.is_none() && !endpoints.is_empty())?;
-        let line = |endpoint: &Endpoint| {
-            let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
-            let backup = if entry.knows_backups { " backup" } else { "" };
-            format!("server {}{weight}{backup};\n", endpoint.address)
-        };
-        Some(endpoints.iter().map(line).collect())
+    /// Returns whether the lines of a name belong on disk.
+    pub fn wants_lines(&self, name: &EndpointName) -> bool {
+        self.names.get(name).is_some_and(|entry| entry.withheld_until.is_none())
     }
 }
 

@@ -32,6 +32,18 @@ pub(super) struct SavedSet {
     pub(super) is_over: bool,
 }
 
+/// The content on disk for one name.
+#[derive(Debug)]
+pub(super) struct NameOnDisk {
+    /// Its record, without the endpoints.
+    pub(super) saved: SavedSet,
+    pub(super) endpoints: Arc<[Endpoint]>,
+    /// Whether its lines belong there.
+    pub(super) has_lines: bool,
+    /// Whether the record has it: after a restart the file that is live is the one from before.
+    pub(super) is_recorded: bool,
+}
+
 /// The record of all sets.
 #[derive(Debug, Default, Deserialize)]
 struct SavedSets {
@@ -150,6 +162,16 @@ pub fn lines_prefix(dest: &Path) -> Option<String> {
 /// Returns the path of the lines of a name.
 pub(super) fn lines_path(dest: &Path, name: &EndpointName) -> Option<PathBuf> {
     Some(format!("{}{}.peers", lines_prefix(dest)?, name.label()).into())
+}
+
+/// Returns the lines of a name with these endpoints; `None` if there are none.
+pub(super) fn lines_text(endpoints: &[Endpoint], knows_backups: bool) -> Option<String> {
+    let line = |endpoint: &Endpoint| {
+        let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
+        let backup = if knows_backups { " backup" } else { "" };
+        format!("server {}{weight}{backup};\n", endpoint.address)
+    };
+    (!endpoints.is_empty()).then(|| endpoints.iter().map(line).collect())
 }
 
 /// Writes lines, readable for an nginx that does not run as root.

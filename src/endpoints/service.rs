@@ -21,13 +21,15 @@ use crate::world::{fs, random};
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::message;
-use super::saved::{self, RecordText, SavedSet};
+use super::saved::{self, NameOnDisk, RecordText, SavedSet};
 use super::taken::TakenAnswers;
 use super::until_live::until_live;
 use super::written::{WrittenFiles, hash};
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two writes of the files on disk.
+const SAVE_PAUSE: Duration = Duration::from_millis(200);
 /// Time for which nginx waits for an answer.
 const WAITS_FOR: Duration = Duration::from_secs(RESOLVER_TIMEOUT_SECONDS);
 
@@ -52,7 +54,7 @@ struct Inner {
     awaited: BTreeMap<PathBuf, (Arc<str>, Vec<EndpointSet>)>,
     /// Whether the files on disk may be out of date.
     is_unsaved: bool,
-    /// When to try again to write them, if that has failed.
+    /// When to write them next at the earliest: each time is all of the record.
     save_at: Option<Instant>,
     next_look: Option<Instant>,
 }
@@ -151,7 +153,8 @@ impl EndpointService {
         let sets: Vec<EndpointSet> = sets.into_iter().map(PublishedSet::usable).collect();
         let of_file = inner.ledger.live_names().filter(|(_, live)| live.dest == place.dest);
         let live: BTreeSet<&EndpointName> = of_file.map(|(name, _)| name).collect();
-        let present = |name: &EndpointName| inner.answerer.endpoints(name).filter(|_| live.contains(name));
+        let present =
+            |name: &EndpointName| inner.answerer.endpoints(name).filter(|_| live.contains(name)).map(|all| &**all);
         let has_names_of_live = live.is_empty() || live == sets.iter().map(|set| &set.name).collect();
         let (answered, awaited) =
             if has_names_of_live { (sets, None) } else { (until_live(&sets, present), Some(sets)) };
@@ -314,48 +317,64 @@ impl EndpointService {
         let mut record = RecordText::new();
         let mut wanted = BTreeSet::new();
         let mut changed = Vec::new();
-        {
-            let mut inner = self.inner();
-            if !std::mem::take(&mut inner.is_unsaved) {
-                return;
+        let Some(names) = self.inner().take_unsaved() else { return };
+        // Answers do not wait for the text of all names.
+        for NameOnDisk { saved, endpoints, has_lines, is_recorded } in names {
+            let SavedSet { set, place, knows_backups, .. } = &saved;
+            let lines = saved::lines_text(&endpoints, *knows_backups).filter(|_| has_lines);
+            if let (Some(text), Some(path)) = (lines, saved::lines_path(&place.dest, &set.name)) {
+                if written.lines.get(&path) != Some(&Some(hash(&text))) {
+                    changed.push((path.clone(), text));
+                }
+                wanted.insert(path);
             }
-            for (name, place, knows_backups) in inner.ledger.names() {
-                let Some(endpoints) = inner.answerer.endpoints(name) else { continue };
-                let lines = inner.ledger.lines(name, endpoints);
-                if let (Some(text), Some(path)) = (lines, saved::lines_path(&place.dest, name)) {
-                    if written.lines.get(&path) != Some(&Some(hash(&text))) {
-                        changed.push((path.clone(), text));
-                    }
-                    wanted.insert(path);
-                }
-                // After a restart the file that is live is the one from before.
-                if inner.ledger.is_planned(name) {
-                    continue;
-                }
-                let set = EndpointSet { name: name.clone(), endpoints: endpoints.to_vec() };
-                let clean_worker = inner.ledger.clean_worker(name);
-                let lost = inner.ledger.lost(name).to_vec();
-                let is_over = inner.ledger.is_over(name);
-                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker, lost, is_over });
+            if is_recorded {
+                let set = EndpointSet { name: set.name.clone(), endpoints: endpoints.to_vec() };
+                record.add(SavedSet { set, ..saved });
             }
         }
         let is_done = written.write(self.state_folder.as_deref(), &record.finish(), changed, &wanted);
-        let mut inner = self.inner();
-        inner.is_unsaved |= !is_done;
-        inner.save_at =
-            if is_done { None } else { Some(clock::now() + written.backoff.next_delay(random::fraction())) };
+        let pause = match is_done {
+            true => SAVE_PAUSE,
+            false => written.backoff.next_delay(random::fraction()),
+        };
         if is_done {
             written.backoff.reset();
+        }
+        let mut inner = self.inner();
+        inner.is_unsaved |= !is_done;
+        inner.save_at = Some(clock::now() + pause);
+        if inner.is_unsaved {
+            // What has changed meanwhile is due then.
+            self.changed.notify_one();
         }
     }
 }
 
 impl Inner {
+    /// Returns what belongs on disk, as cheaply as possible; `None` if that is there.
+    fn take_unsaved(&mut self) -> Option<Vec<NameOnDisk>> {
+        let Inner { answerer, ledger, is_unsaved, .. } = self;
+        if !std::mem::take(is_unsaved) {
+            return None;
+        }
+        let on_disk = |(name, place, knows_backups): (&EndpointName, &NamedIn, bool)| {
+            let endpoints = Arc::clone(answerer.endpoints(name)?);
+            let set = EndpointSet { name: name.clone(), endpoints: Vec::new() };
+            let (clean_worker, lost) = (ledger.clean_worker(name), ledger.lost(name).to_vec());
+            let (place, is_over) = (place.clone(), ledger.is_over(name));
+            let saved = SavedSet { set, place, knows_backups, clean_worker, lost, is_over };
+            let (has_lines, is_recorded) = (ledger.wants_lines(name), !ledger.is_planned(name));
+            Some(NameOnDisk { saved, endpoints, has_lines, is_recorded })
+        };
+        Some(ledger.names().filter_map(on_disk).collect())
+    }
+
     fn answer_with(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {
         for set in &sets {
             let own: BTreeSet<SocketAddr> = set.addresses().collect();
-            let before = self.answerer.endpoints(&set.name).unwrap_or_default();
-            let before = before.iter().map(|endpoint| endpoint.address);
+            let before = self.answerer.endpoints(&set.name).into_iter().flat_map(|before| before.iter());
+            let before = before.map(|endpoint| endpoint.address);
             let lost: Vec<SocketAddr> = before.filter(|address| !own.contains(address)).collect();
             self.ledger.lose(&set.name, &lost, now);
         }

@@ -1,6 +1,7 @@
 //! One name: its set, and who asks for it. Pure.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Asker, Uptake, Worker};
@@ -16,7 +17,7 @@ const MAX_EARLIER: usize = 16;
 /// One name.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) endpoints: Arc<[Endpoint]>,
     /// Serial of the change that gave it this set.
     pub(super) serial: u64,
     /// Serials of the last sets before this one, the latest last.
@@ -29,12 +30,12 @@ pub(super) struct Named {
 
 impl Named {
     /// Returns a name with its first set, which has this serial.
-    pub(super) fn new(endpoints: Box<[Endpoint]>, serial: u64) -> Named {
+    pub(super) fn new(endpoints: Arc<[Endpoint]>, serial: u64) -> Named {
         Named { endpoints, serial, earlier: Vec::new(), upstreams: 1, pollers: Vec::new() }
     }
 
     /// Replaces the set.
-    pub(super) fn replace(&mut self, endpoints: Box<[Endpoint]>, serial: u64) {
+    pub(super) fn replace(&mut self, endpoints: Arc<[Endpoint]>, serial: u64) {
         if self.earlier.len() == MAX_EARLIER {
             self.earlier.remove(0);
         }

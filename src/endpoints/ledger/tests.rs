@@ -1,6 +1,8 @@
 //! What becomes of names while nginx asks, reloads or is silent, and while files come and go.
 
 use super::*;
+use crate::endpoints::saved::lines_text;
+use crate::model::endpoints::Endpoint;
 
 fn name() -> EndpointName {
     EndpointName::new("web-1")
@@ -54,7 +56,8 @@ impl Walk {
 
     fn lines(&self) -> Option<String> {
         let endpoint = |text: &str, weight| Endpoint { address: text.parse().unwrap(), weight, is_backup: false };
-        self.ledger.lines(&name(), &[endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)])
+        let endpoints = [endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)];
+        lines_text(&endpoints, true).filter(|_| self.ledger.wants_lines(&name()))
     }
 }
 
@@ -166,10 +169,9 @@ fn a_reload_for_one_group_cleans_the_names_of_all() {
     let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
     walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
     walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]), walk.now);
-    let endpoints = [Endpoint { address: address(1), weight: 1, is_backup: false }];
     for number in 1..3 {
         walk.reload(true);
-        assert_eq!((walk.lines(), walk.ledger.lines(&other, &endpoints)), (None, None));
+        assert_eq!((walk.lines(), walk.ledger.wants_lines(&other)), (None, false));
         let began = walk.now;
         walk.end_reload(ReloadEnd::Verified);
         // The next reload, perhaps of a different nginx, begins before the workers of this one have asked again.

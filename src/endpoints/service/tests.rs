@@ -27,7 +27,16 @@ impl Bed {
 }
 
 fn set() -> EndpointSet {
-    let endpoint = Endpoint { address: SocketAddr::from(([10, 0, 0, 1], 80)), weight: 1, is_backup: false };
+    set_of(1)
+}
+
+/// Returns the same name with another backend.
+fn other_set() -> EndpointSet {
+    set_of(2)
+}
+
+fn set_of(host: u8) -> EndpointSet {
+    let endpoint = Endpoint { address: SocketAddr::from(([10, 0, 0, host], 80)), weight: 1, is_backup: false };
     EndpointSet { name: EndpointName::new("web-1"), endpoints: vec![endpoint] }
 }
 
@@ -48,6 +57,25 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
     service.save();
     assert!(!lines.exists());
     assert_eq!(saved::load(&bed.state_folder()), []);
+}
+
+#[test]
+fn writes_do_not_follow_each_other_without_a_pause() {
+    let bed = Bed::new();
+    let (service, now) = (bed.start(), clock::now() + Duration::from_secs(3600));
+    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
+    assert!(service.look(now), "the first at once");
+    std::fs::create_dir(bed.folder.path().join("conf.d")).unwrap();
+    let saved_after = clock::now();
+    service.save();
+    let next = service.inner().save_at.unwrap();
+    assert!(next >= saved_after + SAVE_PAUSE);
+    service.publish(&bed.place, vec![PublishedSet { set: other_set(), knows_backups: true, upstreams: 1 }]);
+    assert!(!service.look(next - Duration::from_millis(1)));
+    assert!(service.look(next));
+    service.save();
+    let lines = saved::lines_path(&bed.place.dest, &set().name).unwrap();
+    assert_eq!(std::fs::read_to_string(lines).unwrap(), "server 10.0.0.2:80 backup;\n");
 }
 
 #[test]

@@ -57,8 +57,10 @@ impl Agent {
             }
             self.outlook.board.with(|board| board.record_endpoint_change(&id.resource, after));
         }
-        let untaken = self.untaken.resources();
-        self.outlook.board.with(|board| board.record_untaken(&untaken, clock::unix_seconds()));
+        let unix_seconds = clock::unix_seconds();
+        let since = |at: Instant| unix_seconds.saturating_sub(now.saturating_duration_since(at).as_secs());
+        let untaken = self.untaken.resources().into_iter().map(|(name, at)| (name, since(at))).collect();
+        self.outlook.board.with(|board| board.record_untaken(&untaken));
     }
 
     /// Reloads an nginx that does not ask for names in its files; if that does not help, writes their endpoints into the files.

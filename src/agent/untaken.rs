@@ -1,6 +1,6 @@
 //! The changes of backends that nginx has not taken yet, for the log. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,9 +48,16 @@ impl Untaken {
         self.by_file.is_empty()
     }
 
-    /// Returns the resources with such changes.
-    pub(super) fn resources(&self) -> BTreeSet<Arc<str>> {
-        self.by_file.keys().map(|id| Arc::clone(&id.resource)).collect()
+    /// Returns the resources with such changes, each with the time of the first.
+    pub(super) fn resources(&self) -> BTreeMap<Arc<str>, Instant> {
+        let mut found = BTreeMap::new();
+        for (id, waiting) in &self.by_file {
+            for WaitingChange { at, .. } in waiting {
+                let first = found.entry(Arc::clone(&id.resource)).or_insert(*at);
+                *first = (*first).min(*at);
+            }
+        }
+        found
     }
 
     /// Returns the changes that have been taken, with the time of their publication.
@@ -102,7 +109,10 @@ mod tests {
             untaken.add(&id, &change, serial, at(serial));
             assert_eq!(take(&mut untaken, 0), [] as [Instant; 0]);
         }
+        let since = |untaken: &Untaken| untaken.resources().get("web.toml").copied();
+        assert_eq!(since(&untaken), Some(at(1)));
         assert_eq!(take(&mut untaken, 1), [at(1)]);
+        assert_eq!(since(&untaken), Some(at(2)), "those before are taken");
         for serial in 5..=6 {
             untaken.add(&id, &change, serial, at(serial));
             assert_eq!(take(&mut untaken, 3), [] as [Instant; 0]);

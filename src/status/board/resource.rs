@@ -1,6 +1,6 @@
 //! State and counters of one resource. Pure: never acts on a resource.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -242,12 +242,10 @@ impl Board {
         }
     }
 
-    /// Records the resources whose changed endpoints nginx has not taken yet.
-    pub fn record_untaken(&mut self, untaken: &BTreeSet<Arc<str>>, unix_seconds: u64) {
+    /// Records the resources whose changed endpoints nginx has not taken yet, each with the time of the first of these changes.
+    pub fn record_untaken(&mut self, untaken: &BTreeMap<Arc<str>, u64>) {
         for (name, resource) in &mut self.resources {
-            let before = resource.troubles.untaken.take();
-            resource.troubles.untaken =
-                Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
+            resource.troubles.untaken = untaken.get(name).map(|since| Lasting { what: (), since: *since });
         }
     }
 

@@ -183,7 +183,7 @@ fn what_makes_an_answer_no_is_in_the_line() {
     assert_eq!(line(&board), "in sync at revision 5");
     let named = vec![("/v/x".to_owned(), "no address".to_owned())];
     board.record_render(&"c.toml".into(), SkippedKeys { named, total: 1 }, 100);
-    board.record_untaken(&BTreeSet::from(["a.toml".into()]), 100);
+    board.record_untaken(&BTreeMap::from([("a.toml".into(), 100)]));
     board.record_files("b.toml", [("b.toml".into(), Some(lists(&[("/v/", false)])))].into(), 100);
     let expected = "not in sync: not taken, key skipped; not serving: no backends; b.toml: no backend of /v gets traffic; \
                     a.toml: nginx has not asked for its changed endpoints yet; c.toml: /v/x: no address";

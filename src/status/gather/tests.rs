@@ -134,9 +134,13 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
     board.record_render(&"c.toml".into(), skipped, 8);
     is_only(&board, &plain, ConditionKind::KeySkipped, "c.toml");
     board.record_render(&"c.toml".into(), SkippedKeys::default(), 9);
-    board.record_untaken(&BTreeSet::from(["c.toml".into()]), 9);
-    is_only(&board, &plain, ConditionKind::Untaken, "c.toml");
-    board.record_untaken(&BTreeSet::new(), 9);
+    // The change before was taken meanwhile.
+    for since in [8, 9] {
+        board.record_untaken(&BTreeMap::from([("c.toml".into(), since)]));
+        is_only(&board, &plain, ConditionKind::Untaken, "c.toml");
+        assert_eq!(conditions(&board, &plain)[0].since, UnixTime(since));
+    }
+    board.record_untaken(&BTreeMap::new());
     board.record_waits("g2", &BTreeMap::from([("c.toml".into(), vec!["/v/y".to_owned()])]), 9);
     is_only(&board, &plain, ConditionKind::Waiting, "c.toml");
     board.record_waits("g2", &BTreeMap::new(), 9);

@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 
 use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
-use crate::model::report::ReloadEnd;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::events;
@@ -352,7 +351,7 @@ impl FollowLoop {
         self.wait_for_applying(timeout).await;
         if let Some(service) = self.agent.service() {
             // A reload that was given up has no more need to keep lines off the disk. A writing that is under way ends before.
-            tokio::task::spawn_blocking(move || service.end_reload(|_| false, ReloadEnd::Nothing)).await.ok();
+            tokio::task::spawn_blocking(move || service.save_for_good()).await.ok();
         }
         let ended = match signal {
             Some(signal) => self.command.stop(signal).await,

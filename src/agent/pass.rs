@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::apply::exclusion::GroupInHand;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
@@ -69,6 +70,7 @@ pub struct Pass {
     /// Resources that the transaction has files of.
     tried: BTreeSet<Arc<str>>,
     applying: Option<Applying>,
+    _in_hand: GroupInHand,
 }
 
 /// The result of a pass.
@@ -94,7 +96,20 @@ impl Pass {
         resources: Vec<InHand>,
     ) -> Pass {
         let (change_waits, work, findings, tried) = Default::default();
-        Pass { terms, claims, group, revision, resources, change_waits, work, findings, tried, applying: None }
+        let _in_hand = GroupInHand::take(&terms.context, &group.id);
+        Pass {
+            terms,
+            claims,
+            group,
+            revision,
+            resources,
+            change_waits,
+            work,
+            findings,
+            tried,
+            applying: None,
+            _in_hand,
+        }
     }
 
     /// Renders and decides; then the work to apply is known.
@@ -170,9 +185,6 @@ impl Pass {
         let now = clock::now();
         let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
         let is_read = !report.outcome.is_unread();
-        if report.outcome == Outcome::Applied {
-            self.read_by_nginx();
-        }
         let written: HashSet<&Path> = report.files.iter().map(PathBuf::as_path).collect();
         let dropped: HashSet<&InstanceId> = report.dropped.iter().map(|(id, _)| id).collect();
         let beside: HashSet<&InstanceId> = report.live_beside_failure().iter().collect();
@@ -190,6 +202,10 @@ impl Pass {
                 true => report.removed.iter().for_each(|dest| self.terms.endpoints.went_live(dest, &BTreeSet::new())),
                 false => keep_files(&self.terms, in_hand),
             }
+        }
+        // What came of a reload that was owed before is beside the outcome.
+        if report.outcome == Outcome::Applied || report.verified.is_some() {
+            self.read_by_nginx();
         }
         for in_hand in &self.resources {
             note_what_the_store_has(in_hand, &mut self.findings);

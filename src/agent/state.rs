@@ -68,11 +68,12 @@ impl ResourceState {
         let is_same = old.dest == new.dest;
         let standing = self.own.standing.filter(|_| is_same);
         let backends = if is_same { self.own.backends } else { FileBackends::default() };
-        let own = FileState { standing, backends, skipped: self.own.skipped, ..FileState::default() };
+        let unread = self.own.unread.filter(|_| is_same);
+        let own = FileState { standing, backends, unread, skipped: self.own.skipped, ..FileState::default() };
         let carried = |(name, Instance { resource, file }): (Arc<str>, Instance)| {
             let resource = Arc::new(new.instance(&name, resource.dest.clone()));
-            let FileState { standing, backends, skipped, .. } = file;
-            let file = FileState { standing, backends, skipped, ..FileState::default() };
+            let FileState { standing, backends, unread, skipped, .. } = file;
+            let file = FileState { standing, backends, unread, skipped, ..FileState::default() };
             (name, Instance { resource, file })
         };
         let instances = self.instances.into_iter().filter(|_| new.for_each.is_some()).map(carried).collect();

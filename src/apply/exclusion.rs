@@ -33,9 +33,10 @@ impl Exclusion {
         Arc::strong_count(&self.nginx) > 2
     }
 
-    /// Locks a group whose journal another one takes over; returns `None` while a pass has it.
+    /// Locks a group whose journal another one takes over; returns `None` while a pass has it in hand.
     pub(super) fn try_group(&self, group_id: &str) -> Option<OwnedMutexGuard<()>> {
-        self.lock_of(group_id).try_lock_owned().ok()
+        let lock = self.lock_of(group_id);
+        if Arc::strong_count(&lock) > 1 { None } else { lock.try_lock_owned().ok() }
     }
 
     fn lock_of(&self, group_id: &str) -> Arc<Mutex<()>> {
@@ -47,6 +48,19 @@ impl Exclusion {
         let lock = Arc::default();
         groups.insert(group_id.to_owned(), Arc::downgrade(&lock));
         lock
+    }
+}
+
+/// A group that a pass has in hand, also while it renders and between its transactions.
+#[derive(Debug)]
+pub struct GroupInHand {
+    _lock: Arc<Mutex<()>>,
+}
+
+impl GroupInHand {
+    /// Takes a group in hand, until it is dropped.
+    pub fn take(context: &Context, group_id: &str) -> GroupInHand {
+        GroupInHand { _lock: context.exclusion.lock_of(group_id) }
     }
 }
 
@@ -140,6 +154,9 @@ mod tests {
         drop(enter_group(&context, "other", false).await.unwrap());
         drop(held);
         drop(again.await.unwrap());
+        let in_hand = GroupInHand::take(&context, "web");
+        assert!(context.exclusion.try_group("web").is_none(), "it renders");
+        drop(in_hand);
         assert!(context.exclusion.try_group("web").is_some());
         drop(context.exclusion.lock_of("new"));
         assert_eq!(context.exclusion.groups.lock().unwrap().len(), 1, "nobody keeps those that are over");

@@ -13,22 +13,22 @@ use crate::world::fs::entry::Folders;
 
 use super::group::Group;
 use super::instance_files::look_at;
-use super::journal::{self, Journal};
+use super::journal::{self, InFlight, Journal};
 use super::plan::ToRemove;
 use super::{Context, failure, recovery};
 
-/// What groups still have to take over from others.
+/// The handover of entries from journal to journal.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
     /// Never locked while a journal is read or written: conf.d may change then.
-    known: Mutex<Known>,
+    known: Mutex<KnownGroups>,
     /// Held by the group that reads and writes the journals of others.
     working: Mutex<()>,
 }
 
 /// The groups of conf.d, and whose journals they have to look into.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownGroups {
     groups: Vec<Arc<Group>>,
     /// Whether the journals have not been searched since conf.d was read.
     is_due: bool,
@@ -42,7 +42,7 @@ impl Handover {
         self.known().set_groups(groups);
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownGroups> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,7 +76,7 @@ fn warn_of_unknown(context: &Context, error: &FileError) {
     context.warn_in_next_report(context.once(warning));
 }
 
-impl Known {
+impl KnownGroups {
     fn has(&self, group_id: &str) -> bool {
         self.groups.iter().any(|group| group.id == group_id)
     }
@@ -107,7 +107,7 @@ impl Known {
 }
 
 /// The journal of a group over which no pass runs now.
-struct Settled {
+struct SettledJournal {
     group_id: String,
     journal: Journal,
     _held: OwnedMutexGuard<()>,
@@ -121,7 +121,13 @@ pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal)
     let handover = &context.handover;
     let _working = handover.working.lock().unwrap_or_else(PoisonError::into_inner);
     handover.search(context);
-    let Some(givers) = handover.known().givers.get(&group.id).cloned() else { return Ok(()) };
+    let givers = {
+        let known = handover.known();
+        // A pass that began before conf.d was read knows other members.
+        let is_present = known.groups.iter().any(|known| **known == *group);
+        known.givers.get(&group.id).filter(|_| is_present).cloned()
+    };
+    let Some(givers) = givers else { return Ok(()) };
     let mut given = Vec::new();
     for giver in givers {
         match settle(context, &giver, journal) {
@@ -139,7 +145,7 @@ pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal)
         }
     }
     journal::save(context, &group.id, journal)?;
-    for Settled { group_id, journal, .. } in &given {
+    for SettledJournal { group_id, journal, .. } in &given {
         let is_there = handover.known().has(group_id);
         if !is_there {
             context.forget_disproof(group_id);
@@ -164,17 +170,27 @@ pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal)
 ///
 /// # Errors
 /// The journal cannot be read or written, or a file cannot be put back.
-fn settle(context: &Context, group_id: &str, taker: &mut Journal) -> Result<Option<Settled>, FileError> {
+fn settle(context: &Context, group_id: &str, taker: &mut Journal) -> Result<Option<SettledJournal>, FileError> {
     let Some(held) = context.exclusion.try_group(group_id) else { return Ok(None) };
     journal::save_unsaved(context, group_id)?;
     let mut journal = journal::load(context, group_id)?;
     if let Some(in_flight) = &mut journal.in_flight {
         in_flight.files.retain(|file| taker.files.get(&file.target) != Some(&file.new_hash));
     }
-    let is_undone = recovery::recover(context, group_id, &mut journal)?;
-    let is_disproved = context.is_disproved(group_id) && !context.handover.known().has(group_id);
-    taker.reload_owed |= is_undone || is_disproved;
-    Ok(Some(Settled { group_id: group_id.to_owned(), journal, _held: held }))
+    taker.reload_owed |= recovery::recover(context, group_id, &mut journal)?;
+    journal.reload_owed |= context.is_disproved(group_id) && !context.handover.known().has(group_id);
+    Ok(Some(SettledJournal { group_id: group_id.to_owned(), journal, _held: held }))
+}
+
+/// Leaves out of a half-done transaction of a group what is live by a different one, which conf.d has given the file to.
+pub(super) fn leave_to_others(context: &Context, group_id: &str, in_flight: &mut InFlight) {
+    let groups = context.handover.known().groups.clone();
+    let owners = Owners::of(&groups);
+    in_flight.files.retain(|file| {
+        let owner = owners.by_dest.get(file.target.as_path()).filter(|owner| owner.id != *group_id);
+        let owned = owner.and_then(|owner| journal::peek(context, &owner.id)).unwrap_or_default();
+        owned.files.get(&file.target) != Some(&file.new_hash) || owned.unproven.contains(&file.target)
+    });
 }
 
 /// Which group has what.
@@ -252,9 +268,18 @@ fn add(journal: &mut Journal, part: Journal) {
         }
     }
     for (dest, hash) in part.files.into_iter().filter(|(dest, _)| new.contains(dest)) {
-        if let Entry::Vacant(place) = journal.files.entry(dest) {
-            journal.unproven.insert(place.key().clone());
-            place.insert(hash);
+        match journal.files.entry(dest) {
+            Entry::Vacant(place) => {
+                journal.unproven.insert(place.key().clone());
+                place.insert(hash);
+            }
+            // Taken over while a pass over the other group was still writing it.
+            Entry::Occupied(mut known)
+                if journal.unproven.contains(known.key()) && is_as_written(known.key(), &hash) =>
+            {
+                known.insert(hash);
+            }
+            Entry::Occupied(_) => {}
         }
     }
     journal.reload_owed |= part.reload_owed;

@@ -287,6 +287,9 @@ async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, 
     let held = exclusion::enter_group(context, &group.id, group.drives_nginx()).await?;
     journal::save_unsaved(context, &group.id).map_err(|error| failure::of_file(Stage::Commit, &error))?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
+    if let Some(in_flight) = &mut journal.in_flight {
+        handover::leave_to_others(context, &group.id, in_flight);
+    }
     recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
     handover::take_over(context, group, &mut journal).map_err(|error| failure::of_file(Stage::Record, &error))?;
     Ok((held, journal))

@@ -1,7 +1,7 @@
 //! Decides which question is answered when, and with what. A question for a set that the asker already has is held; a new question
 //! proves that nginx has taken the last answer. Pure: messages and the time go in, messages to send come out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ pub struct Answerer {
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Names that each asker has asked for.
-    by_asker: HashMap<Asker, Vec<EndpointName>>,
+    by_asker: BTreeSet<(Asker, EndpointName)>,
     /// Last question of each asker for a name that is not published yet, with the time of its arrival.
     early: BTreeMap<(EndpointName, Asker), (DnsQuestion, Instant)>,
     /// Names of which something has changed since the last call of `take_changed`.
@@ -101,7 +101,7 @@ impl Answerer {
             serial: 0,
             workers_seen: 0,
             due: BTreeSet::new(),
-            by_asker: HashMap::new(),
+            by_asker: BTreeSet::new(),
             early: BTreeMap::new(),
             changed: BTreeSet::new(),
         }
@@ -139,6 +139,11 @@ impl Answerer {
         if std::mem::replace(&mut named.upstreams, upstreams) != upstreams {
             self.changed.insert(name.clone());
         }
+    }
+
+    /// Returns how many upstreams ask for a name.
+    pub fn upstreams(&self, name: &EndpointName) -> usize {
+        self.names.get(name).map_or(1, |named| named.upstreams)
     }
 
     fn answer_early(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
@@ -183,12 +188,7 @@ impl Answerer {
             self.due.remove(&(at, name.clone(), asker));
         }
         named.pollers.retain(|(known, _)| *known != asker);
-        if let Some(names) = self.by_asker.get_mut(&asker) {
-            names.retain(|other| other != name);
-            if names.is_empty() {
-                self.by_asker.remove(&asker);
-            }
-        }
+        self.by_asker.remove(&(asker, name.clone()));
     }
 
     /// Returns whether somebody has to find out who sent this message over UDP before it is taken: it counts only if it is nginx's.
@@ -285,6 +285,8 @@ impl Answerer {
         (arrived, now): (Instant, Instant),
         is_certain: bool,
     ) -> Option<Packet> {
+        // One text for all that ask for it.
+        let name = self.names.get_key_value(&name)?.0.clone();
         if self.names.get_mut(&name)?.poller(from).is_none() {
             self.meet(from, &name, now);
         }
@@ -316,7 +318,7 @@ impl Answerer {
         for gone in named.too_many(now) {
             self.forget(gone, name);
         }
-        for other in self.by_asker.get(&from).cloned().unwrap_or_default() {
+        for other in self.asked_by(from) {
             let named = self.names.get_mut(&other);
             let is_over = |poller: &mut Poller| poller.held.is_some() && !poller.asks(now);
             if named.and_then(|named| named.poller(from)).is_some_and(is_over) {
@@ -326,9 +328,14 @@ impl Answerer {
         let Some(named) = self.names.get_mut(name) else { return };
         named.pollers.reserve_exact(1);
         named.pollers.push((from, Poller::new(worker, now)));
-        let names = self.by_asker.entry(from).or_default();
-        names.reserve_exact(1);
-        names.push(name.clone());
+        self.by_asker.insert((from, name.clone()));
+    }
+
+    /// Returns the names that somebody has asked for.
+    fn asked_by(&self, asker: Asker) -> Vec<EndpointName> {
+        let from_first = (asker, EndpointName::first())..;
+        let of_asker = self.by_asker.range(from_first).take_while(|(known, _)| *known == asker);
+        of_asker.map(|(_, name)| name.clone()).collect()
     }
 
     /// Answers a held question.

@@ -23,6 +23,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 const STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// The same after a reload that nobody has verified: the command may end before nginx has read its files.
 const READS_WITHIN: Duration = Duration::from_secs(5);
+/// Time within which nginx repeats a question that has no answer: it does after five seconds.
+const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time without a question after which nginx is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
@@ -109,26 +111,33 @@ struct LostEndpoints {
 /// All names.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    names: BTreeMap<EndpointName, NameRecord>,
+    /// In boxes: half of a map's room is empty if names come in order.
+    names: BTreeMap<EndpointName, Box<NameRecord>>,
+    /// Number of reloads under way: commands that do not name nginx may run beside each other.
+    reloads: usize,
+    /// Until when an nginx may still read its files after a reload that nobody has verified.
+    reads_until: Option<Instant>,
 }
 
 impl Ledger {
     /// Records the names that a render of this file has.
     pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) {
         for NameUse { name, knows_backups } in uses {
-            let entry = self.names.entry(name.clone()).or_insert_with(|| NameRecord {
-                place: place.clone(),
-                knows_backups: *knows_backups,
-                usage: Use::Planned,
-                withheld_until: None,
-                clean: Vec::new(),
-                worker: None,
-                has_lines: false,
-                clean_at: None,
-                lost: LostEndpoints::default(),
-                known_clean: None,
-                silent_since: Some(now),
-                remedy: SilenceRemedy::None,
+            let entry = self.names.entry(name.clone()).or_insert_with(|| {
+                Box::new(NameRecord {
+                    place: place.clone(),
+                    knows_backups: *knows_backups,
+                    usage: Use::Planned,
+                    withheld_until: None,
+                    clean: Vec::new(),
+                    worker: None,
+                    has_lines: false,
+                    clean_at: None,
+                    lost: LostEndpoints::default(),
+                    known_clean: None,
+                    silent_since: Some(now),
+                    remedy: SilenceRemedy::None,
+                })
             });
             entry.knows_backups = *knows_backups;
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
@@ -238,12 +247,15 @@ impl Ledger {
 
     /// Returns whether nginx has read a line of this name whose backend has been removed since.
     pub fn is_stale(&self, name: &EndpointName) -> bool {
-        self.names.get(name).is_some_and(NameRecord::is_stale)
+        self.names.get(name).is_some_and(|entry| entry.is_stale())
     }
 
-    /// Returns the names that no file has any more. `exists` says whether there is a file.
-    pub fn unused(&self, exists: impl Fn(&Path) -> bool) -> Vec<EndpointName> {
+    /// Returns the names that no file has any more and that nobody has asked for since nginx would have repeated its question. `exists`
+    /// says whether there is a file.
+    pub fn unused(&self, exists: impl Fn(&Path) -> bool, now: Instant) -> Vec<EndpointName> {
+        let is_silent = |entry: &NameRecord| entry.silent_since.is_some_and(|since| since + REPEATS_WITHIN <= now);
         let is_unused = |entry: &NameRecord| match entry.usage {
+            _ if !is_silent(entry) => false,
             Use::Over => true,
             Use::Orphaned => !exists(&entry.place.dest),
             Use::Planned | Use::Live => false,
@@ -282,6 +294,7 @@ impl Ledger {
     /// Begins a reload of nginx. The lines of names that somebody asks for are withheld from the disk, whichever group is reloaded: the
     /// new workers read the files of all. They have none of the lines, and get the peers from the old workers.
     pub fn begin_reload(&mut self, is_asked: impl Fn(&EndpointName) -> bool, now: Instant) {
+        self.reloads += 1;
         for (name, entry) in &mut self.names {
             entry.clean.retain(|during| *during.end() + REMEMBERED_FOR > now);
             // One before it may not have ended yet.
@@ -289,6 +302,7 @@ impl Ledger {
             // Old workers hand over the peers of names that they have, too.
             let is_withheld = entry.usage == Use::Live && is_asked(name);
             entry.withheld_until = is_withheld.then(|| now + RELOADS_WITHIN);
+            entry.clean.reserve_exact(1);
             entry.clean.extend(entry.withheld_until.map(|until| now..=until));
         }
     }
@@ -301,14 +315,29 @@ impl Ledger {
             ReloadEnd::Nothing => (now, None),
             ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
         };
+        self.reloads = self.reloads.saturating_sub(1);
+        let is_last = self.reloads == 0;
+        self.reads_until = self.reads_until.max(back_at).filter(|at| *at > now);
+        let reads_until = self.reads_until;
         let has_ended = matches!(end, ReloadEnd::Verified | ReloadEnd::Unverified);
         for entry in self.names.values_mut() {
             if has_ended && entry.remedy == SilenceRemedy::Owed && is_concerned(&entry.place.resource) {
                 entry.remedy = SilenceRemedy::Reloaded;
                 entry.silent_since = entry.silent_since.map(|_| now);
             }
-            entry.clean_until(clean_until);
-            entry.withheld_until = entry.withheld_until.and(back_at);
+            if is_last {
+                entry.clean_until(reads_until.map_or(clean_until, |at| at.max(clean_until)));
+                entry.withheld_until = entry.withheld_until.and(reads_until);
+            }
+        }
+    }
+
+    /// Puts all lines back, whatever is under way: nobody will do it later.
+    pub fn put_all_back(&mut self, now: Instant) {
+        (self.reloads, self.reads_until) = (0, None);
+        for entry in self.names.values_mut() {
+            entry.clean_until(now);
+            entry.withheld_until = None;
         }
     }
 
@@ -323,8 +352,9 @@ impl Ledger {
 
     /// Returns the resources whose nginx has read lines from disk that it needs no longer, once for each worker that has.
     pub fn to_clean(&mut self, asks: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
-        let is_due =
-            |(name, entry): &(&EndpointName, &NameRecord)| entry.clean_at().is_some_and(|at| at <= now) && asks(name);
+        let is_due = |(name, entry): &(&EndpointName, &Box<NameRecord>)| {
+            entry.clean_at().is_some_and(|at| at <= now) && asks(name)
+        };
         let due = self.names.iter().filter(is_due);
         let found: BTreeSet<Arc<str>> = due.map(|(_, entry)| Arc::clone(&entry.place.resource)).collect();
         // One reload is for all names of a resource.
@@ -353,7 +383,7 @@ impl Ledger {
 
     /// Returns when something may be due.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let times = |entry: &NameRecord| [entry.clean_at(), entry.silent_at(), entry.withheld_until];
+        let times = |entry: &Box<NameRecord>| [entry.clean_at(), entry.silent_at(), entry.withheld_until];
         let times = self.names.values().flat_map(times);
         times.flatten().filter(|at| *at > now).min()
     }

@@ -30,6 +30,8 @@ pub(super) struct SavedSet {
     pub(super) lost: Vec<SocketAddr>,
     /// Whether no file has its name any more: only workers that are leaving ask for it.
     pub(super) is_over: bool,
+    /// Number of the upstreams that ask for it.
+    pub(super) upstreams: usize,
 }
 
 /// The content on disk for one name.
@@ -42,6 +44,34 @@ pub(super) struct NameOnDisk {
     pub(super) has_lines: bool,
     /// Whether the record has it: after a restart the file that is live is the one from before.
     pub(super) is_recorded: bool,
+}
+
+impl NameOnDisk {
+    /// Returns the path of its lines; `None` if there are none to write.
+    pub(super) fn lines_path(&self) -> Option<PathBuf> {
+        let has_some = self.has_lines && !self.endpoints.is_empty();
+        lines_path(&self.saved.place.dest, &self.saved.set.name).filter(|_| has_some)
+    }
+
+    /// Returns its lines.
+    pub(super) fn lines_text(&self) -> String {
+        lines_text(&self.endpoints, self.saved.knows_backups)
+    }
+}
+
+/// Returns the lines of a name with these endpoints.
+pub(super) fn lines_text(endpoints: &[Endpoint], knows_backups: bool) -> String {
+    let backup = if knows_backups { " backup" } else { "" };
+    let line = |endpoint: &Endpoint| {
+        let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
+        format!("server {}{weight}{backup};\n", endpoint.address)
+    };
+    endpoints.iter().map(line).collect()
+}
+
+/// Returns the path of the lines of a name.
+pub(super) fn lines_path(dest: &Path, name: &EndpointName) -> Option<PathBuf> {
+    Some(format!("{}{}.peers", lines_prefix(dest)?, name.label()).into())
 }
 
 /// The record of all sets.
@@ -63,21 +93,33 @@ struct SetRecord {
     lost: Vec<SocketAddr>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_over: bool,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    upstreams: usize,
     /// Address, weight, and whether it is a backup.
     peers: Vec<(SocketAddr, u16, bool)>,
 }
 
-impl From<SavedSet> for SetRecord {
-    fn from(saved: SavedSet) -> SetRecord {
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+impl From<&NameOnDisk> for SetRecord {
+    fn from(NameOnDisk { saved, endpoints, .. }: &NameOnDisk) -> SetRecord {
         SetRecord {
             label: saved.set.name.label().to_owned(),
             resource: saved.place.resource.to_string(),
-            dest: saved.place.dest,
+            dest: saved.place.dest.clone(),
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
-            lost: saved.lost,
+            lost: saved.lost.clone(),
             is_over: saved.is_over,
-            peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
+            upstreams: saved.upstreams,
+            peers: endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
         }
     }
 }
@@ -93,30 +135,21 @@ impl From<SetRecord> for SavedSet {
             clean_worker: record.clean_worker,
             lost: record.lost,
             is_over: record.is_over,
+            upstreams: record.upstreams,
         }
     }
 }
 
-/// The text of a record, made set by set: thousands of them are never in memory twice.
-#[derive(Debug)]
-pub(super) struct RecordText(String);
-
-impl RecordText {
-    pub(super) fn new() -> RecordText {
-        RecordText(format!("{{\"format\":{FORMAT},\"sets\":["))
-    }
-
-    pub(super) fn add(&mut self, saved: SavedSet) {
-        if !self.0.ends_with('[') {
-            self.0.push(',');
+/// Returns the text of the record, made set by set: thousands of them are never in memory twice.
+pub(super) fn record_text(names: &[NameOnDisk]) -> String {
+    let mut text = format!("{{\"format\":{FORMAT},\"sets\":[");
+    for name in names.iter().filter(|name| name.is_recorded) {
+        if !text.ends_with('[') {
+            text.push(',');
         }
-        self.0.push_str(&serde_json::to_string(&SetRecord::from(saved)).unwrap_or_default());
+        text.push_str(&serde_json::to_string(&SetRecord::from(name)).unwrap_or_default());
     }
-
-    pub(super) fn finish(mut self) -> String {
-        self.0.push_str("]}");
-        self.0
-    }
+    text + "]}"
 }
 
 /// Reads the record of the last run; an empty one if there is none that can be used.
@@ -159,21 +192,6 @@ pub fn lines_prefix(dest: &Path) -> Option<String> {
     Some(format!("{folder}/.{file}.")).filter(|prefix| prefix.chars().all(is_plain))
 }
 
-/// Returns the path of the lines of a name.
-pub(super) fn lines_path(dest: &Path, name: &EndpointName) -> Option<PathBuf> {
-    Some(format!("{}{}.peers", lines_prefix(dest)?, name.label()).into())
-}
-
-/// Returns the lines of a name with these endpoints; `None` if there are none.
-pub(super) fn lines_text(endpoints: &[Endpoint], knows_backups: bool) -> Option<String> {
-    let line = |endpoint: &Endpoint| {
-        let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
-        let backup = if knows_backups { " backup" } else { "" };
-        format!("server {}{weight}{backup};\n", endpoint.address)
-    };
-    (!endpoints.is_empty()).then(|| endpoints.iter().map(line).collect())
-}
-
 /// Writes lines, readable for an nginx that does not run as root.
 pub(super) fn write_lines(path: &Path, text: &str) -> Result<(), String> {
     record::write_readable(path, text).map_err(|error| in_words(&error))
@@ -203,15 +221,18 @@ mod tests {
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
             lost: vec!["10.0.0.2:80".parse().unwrap()],
             is_over: true,
+            upstreams: 2,
         };
         assert_eq!(load(folder.path()), []);
-        let other = SavedSet { clean_worker: None, lost: Vec::new(), is_over: false, ..saved.clone() };
-        let mut text = RecordText::new();
-        text.add(saved.clone());
-        text.add(other.clone());
-        write_sets(folder.path(), &text.finish()).unwrap();
+        let other = SavedSet { clean_worker: None, lost: Vec::new(), is_over: false, upstreams: 1, ..saved.clone() };
+        let on_disk = |saved: &SavedSet, is_recorded| {
+            let endpoints = saved.set.endpoints.clone().into();
+            NameOnDisk { saved: saved.clone(), endpoints, has_lines: false, is_recorded }
+        };
+        let names = [on_disk(&saved, true), on_disk(&saved, false), on_disk(&other, true)];
+        write_sets(folder.path(), &record_text(&names)).unwrap();
         assert_eq!(load(folder.path()), [saved, other]);
-        write_sets(folder.path(), &RecordText::new().finish()).unwrap();
+        write_sets(folder.path(), &record_text(&[])).unwrap();
         assert_eq!(load(folder.path()), []);
         for broken in ["", "{", "{\"format\":2,\"sets\":[]}"] {
             write_sets(folder.path(), broken).unwrap();

@@ -21,10 +21,10 @@ use crate::world::{fs, random};
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::message;
-use super::saved::{self, NameOnDisk, RecordText, SavedSet};
+use super::saved::{self, NameOnDisk, SavedSet};
 use super::taken::TakenAnswers;
 use super::until_live::until_live;
-use super::written::{WrittenFiles, hash};
+use super::written::WrittenFiles;
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -99,7 +99,9 @@ impl EndpointService {
             ledger.remember_use(&saved.set.name, saved.is_over);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
             ledger.remember_lost(&saved.set.name, &saved.lost);
+            let name = saved.set.name.clone();
             answerer.publish(vec![saved.set], now);
+            answerer.set_upstreams(&name, saved.upstreams);
         }
         let awaited = BTreeMap::new();
         let inner = Inner { answerer, ledger, awaited, is_unsaved: true, save_at: None, next_look: None };
@@ -238,7 +240,7 @@ impl EndpointService {
         if next_look.is_none_or(|at| at <= now) {
             *next_look = Some(now + LOOK_PAUSE);
             names.extend(ledger.names().map(|(name, ..)| name.clone()));
-            for name in ledger.unused(fs::has_content) {
+            for name in ledger.unused(fs::has_content, now) {
                 if answerer.uptake(&name, now) == Uptake::Unasked {
                     answerer.withdraw(&name);
                     ledger.forget(&name);
@@ -311,29 +313,22 @@ impl EndpointService {
         self.save();
     }
 
+    /// Brings the files on disk to what the next start needs, whatever reload is under way. Blocks.
+    pub fn save_for_good(&self) {
+        let mut inner = self.inner();
+        inner.ledger.put_all_back(clock::now());
+        inner.is_unsaved = true;
+        drop(inner);
+        self.save();
+    }
+
     /// Brings the files on disk up to date: the sets for our next start, and the lines for nginx's. Blocks.
     pub fn save(&self) {
         let mut written = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut record = RecordText::new();
-        let mut wanted = BTreeSet::new();
-        let mut changed = Vec::new();
         let Some(names) = self.inner().take_unsaved() else { return };
         // Answers do not wait for the text of all names.
-        for NameOnDisk { saved, endpoints, has_lines, is_recorded } in names {
-            let SavedSet { set, place, knows_backups, .. } = &saved;
-            let lines = saved::lines_text(&endpoints, *knows_backups).filter(|_| has_lines);
-            if let (Some(text), Some(path)) = (lines, saved::lines_path(&place.dest, &set.name)) {
-                if written.lines.get(&path) != Some(&Some(hash(&text))) {
-                    changed.push((path.clone(), text));
-                }
-                wanted.insert(path);
-            }
-            if is_recorded {
-                let set = EndpointSet { name: set.name.clone(), endpoints: endpoints.to_vec() };
-                record.add(SavedSet { set, ..saved });
-            }
-        }
-        let is_done = written.write(self.state_folder.as_deref(), &record.finish(), changed, &wanted);
+        let is_done = written.write(self.state_folder.as_deref(), &names);
+        drop(names);
         let pause = match is_done {
             true => SAVE_PAUSE,
             false => written.backoff.next_delay(random::fraction()),
@@ -363,7 +358,8 @@ impl Inner {
             let set = EndpointSet { name: name.clone(), endpoints: Vec::new() };
             let (clean_worker, lost) = (ledger.clean_worker(name), ledger.lost(name).to_vec());
             let (place, is_over) = (place.clone(), ledger.is_over(name));
-            let saved = SavedSet { set, place, knows_backups, clean_worker, lost, is_over };
+            let upstreams = answerer.upstreams(name);
+            let saved = SavedSet { set, place, knows_backups, clean_worker, lost, is_over, upstreams };
             let (has_lines, is_recorded) = (ledger.wants_lines(name), !ledger.is_planned(name));
             Some(NameOnDisk { saved, endpoints, has_lines, is_recorded })
         };

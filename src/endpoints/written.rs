@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::model::backoff::Backoff;
 
-use super::saved;
+use super::saved::{self, NameOnDisk};
 
 /// Hashes of what was written last; `None` if it is not known what is there.
 #[derive(Debug, Default)]
 pub(super) struct WrittenFiles {
     sets: Option<u64>,
-    pub(super) lines: BTreeMap<PathBuf, Option<u64>>,
+    lines: BTreeMap<PathBuf, Option<u64>>,
     /// Files that could not be written, each reported once.
     failed: BTreeSet<PathBuf>,
     pub(super) backoff: Backoff,
@@ -26,16 +26,22 @@ impl WrittenFiles {
     }
 
     /// Writes what has changed, in this order: whenever the process is killed, the record has the names whose lines are left, so that the
-    /// next run can remove them. Returns whether all of it is on disk.
-    pub(super) fn write(
-        &mut self,
-        state_folder: Option<&Path>,
-        record: &str,
-        changed: Vec<(PathBuf, String)>,
-        wanted: &BTreeSet<PathBuf>,
-    ) -> bool {
-        let mut is_done = true;
+    /// next run can remove them. The lines of thousands of names are never in memory together. Returns whether all of it is on disk.
+    pub(super) fn write(&mut self, state_folder: Option<&Path>, names: &[NameOnDisk]) -> bool {
+        let is_removed = self.remove_all_but(&names.iter().filter_map(NameOnDisk::lines_path).collect());
+        let is_recorded = state_folder.is_none_or(|folder| self.write_record(folder, &saved::record_text(names)));
+        let mut are_written = true;
+        for (path, text) in names.iter().filter_map(|name| Some((name.lines_path()?, name.lines_text()))) {
+            if self.lines.get(&path) != Some(&Some(hash(&text))) {
+                are_written &= self.write_lines(path, &text);
+            }
+        }
+        is_removed && is_recorded && are_written
+    }
+
+    fn remove_all_but(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
         let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
+        let mut is_done = true;
         for path in gone {
             if self.report(&path, saved::remove_lines(&path)) {
                 self.lines.remove(&path);
@@ -43,21 +49,23 @@ impl WrittenFiles {
                 is_done = false;
             }
         }
-        if let Some(folder) = state_folder.filter(|_| self.sets != Some(hash(record))) {
-            let is_written = self.report(folder, saved::write_sets(folder, record));
-            self.sets = is_written.then(|| hash(record));
-            is_done &= is_written;
-        }
-        for (path, text) in changed {
-            if self.report(&path, saved::write_lines(&path, &text)) {
-                self.lines.insert(path, Some(hash(&text)));
-            } else {
-                // Whatever is there now may have to be removed.
-                self.lines.insert(path, None);
-                is_done = false;
-            }
-        }
         is_done
+    }
+
+    fn write_record(&mut self, state_folder: &Path, record: &str) -> bool {
+        if self.sets == Some(hash(record)) {
+            return true;
+        }
+        let is_written = self.report(state_folder, saved::write_sets(state_folder, record));
+        self.sets = is_written.then(|| hash(record));
+        is_written
+    }
+
+    fn write_lines(&mut self, path: PathBuf, text: &str) -> bool {
+        let is_written = self.report(&path, saved::write_lines(&path, text));
+        // Whatever is there otherwise may have to be removed.
+        self.lines.insert(path, is_written.then(|| hash(text)));
+        is_written
     }
 
     /// Reports a failure, once for each path. Returns whether there was none.
@@ -77,7 +85,7 @@ impl WrittenFiles {
 }
 
 /// Returns what tells a text from the one that was written last.
-pub(super) fn hash(text: &str) -> u64 {
+fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

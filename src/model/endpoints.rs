@@ -25,6 +25,11 @@ impl EndpointName {
         EndpointName(Arc::from(format!("{label}.{DOMAIN}")))
     }
 
+    /// Returns the first one in their order, which no set has.
+    pub fn first() -> EndpointName {
+        EndpointName(Arc::from(""))
+    }
+
     /// Returns the whole name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,7 +18,7 @@ const MAX_STOPPED_THREADS: usize = 64;
 /// Number of threads that panics have stopped for ever.
 static STOPPED_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// What receives the place of a panic.
+/// The receiver of the place of a panic.
 type PlaceReceiver = Box<dyn FnOnce(String)>;
 
 thread_local! {

@@ -108,7 +108,7 @@ fn an_owed_reload_does_not_wait_for_a_refusal_to_end() {
 }
 
 #[test]
-fn an_owed_reload_does_not_wait_for_a_file_that_cannot_be_put_in_its_place() {
+fn an_owed_reload_does_not_wait_for_a_file_that_finds_no_place() {
     let place = Place::new();
     let resources = pair(&place, "case {{.src}} in */.b.*) rm {{.src}};; esac", &place.note("reload"));
     let context = place.context();

@@ -174,3 +174,19 @@ fn a_group_that_still_runs_is_asked_when_it_has_ended() {
     let report = block_on(transaction::run(&context, edition(&place, "edited", &[])));
     assert_eq!((report.removed, place.read("shop.conf")), (vec![place.path("out/shop.conf")], None));
 }
+
+#[test]
+fn a_pass_that_began_before_conf_d_was_read_takes_nothing_over() {
+    let place = Place::new();
+    let context = place.context();
+    assert_eq!(run(&context, &edition(&place, "first", &["shop"])).outcome, Outcome::Applied);
+    let edited = edition(&place, "edited", &[]);
+    // The group has these commands already, with a different member.
+    let before = place.resource("a", Some("true edited {{.src}}"), Some(&place.note("reload")));
+    let before = request(&[before], &["x"]);
+    assert_eq!(before.group.id, edited.group.id);
+    context.set_groups(slice::from_ref(&edited.group));
+    assert_eq!(block_on(transaction::run(&context, before)).outcome, Outcome::Applied);
+    let report = block_on(transaction::run(&context, edited));
+    assert_eq!((report.removed, place.read("shop.conf")), (vec![place.path("out/shop.conf")], None));
+}

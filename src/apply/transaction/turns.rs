@@ -119,7 +119,9 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     if !second.is_empty() && is_only_of_removals(&report) {
         // Together with content, a search finds out which removals are refused.
         let all = Request { rendered: [first.rendered, second].concat(), ..request };
-        report = after(report, remembered(context, &all).await);
+        let next = remembered(context, &all).await;
+        adapt_portion(context, &all.group.id, &next);
+        report = after(report, next);
         report.dropped.extend(ids_of(later));
         return report;
     }
@@ -133,10 +135,14 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
     report.in_place = first.instance_files.iter().map(|of_one| of_one.resource.id.clone()).chain(firsts).collect();
     let group_id = request.group.id.clone();
     let next = remembered(context, &Request { rendered: second, dropped: Vec::new(), ..request }).await;
-    if let Some(group) = context.refusals.lock().ok().as_mut().and_then(|refusals| refusals.get_mut(&group_id)) {
-        group.adapt_portion(&next);
-    }
+    adapt_portion(context, &group_id, &next);
     both(report, next, names)
+}
+
+fn adapt_portion(context: &Context, group_id: &str, report: &Report) {
+    if let Some(group) = context.refusals.lock().ok().as_mut().and_then(|refusals| refusals.get_mut(group_id)) {
+        group.adapt_portion(report);
+    }
 }
 
 fn ids_of(files: Vec<(Rendered, StepFailure)>) -> impl Iterator<Item = (InstanceId, StepFailure)> {

@@ -8,7 +8,7 @@ use super::{Asker, Uptake, Worker};
 use crate::endpoints::poller::Poller;
 use crate::model::endpoints::Endpoint;
 
-/// Most askers of one name that are remembered.
+/// Most askers of one name that are remembered, for each upstream that asks for it.
 pub(super) const MAX_POLLERS: usize = 64;
 
 /// Most sets of one name before the present one whose serials are remembered.
@@ -117,7 +117,7 @@ impl Named {
     pub(super) fn too_many(&self, now: Instant) -> Vec<Asker> {
         let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
         let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
-        if self.pollers.len() - forgotten.len() >= MAX_POLLERS {
+        if self.pollers.len() - forgotten.len() >= MAX_POLLERS * self.upstreams.max(1) {
             let idle = self.pollers.iter().filter(|(_, poller)| poller.held.is_none());
             let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
             forgotten.extend(oldest.map(|(asker, _)| *asker));

@@ -34,6 +34,10 @@ impl Walk {
         self.ledger.live_names().map(|(name, _)| name.clone()).collect()
     }
 
+    fn unused(&self, exists: bool) -> Vec<EndpointName> {
+        self.ledger.unused(|_| exists, self.now)
+    }
+
     fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
     }
@@ -57,7 +61,7 @@ impl Walk {
     fn lines(&self) -> Option<String> {
         let endpoint = |text: &str, weight| Endpoint { address: text.parse().unwrap(), weight, is_backup: false };
         let endpoints = [endpoint("10.0.0.1:80", 1), endpoint("[2001:db8::1]:80", 3)];
-        lines_text(&endpoints, true).filter(|_| self.ledger.wants_lines(&name()))
+        self.ledger.wants_lines(&name()).then(|| lines_text(&endpoints, true))
     }
 }
 
@@ -231,7 +235,34 @@ fn a_file_whose_names_nobody_asks_for_is_known() {
     assert!(!walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]), walk.now), "it was live already");
     assert!(walk.ledger.went_live(Path::new("/a"), &BTreeSet::new(), walk.now));
     assert_eq!(silent(&mut walk), None);
-    assert_eq!(walk.ledger.unused(|_| true), [name()]);
+    walk.pass(6);
+    assert_eq!(walk.unused(true), [], "nginx may repeat its question yet");
+    walk.pass(1);
+    assert_eq!(walk.unused(true), [name()]);
+}
+
+#[test]
+fn lines_stay_off_the_disk_until_the_last_of_several_reloads_has_read_its_files() {
+    let mut walk = Walk::new();
+    walk.asks(1);
+    walk.reload(true);
+    walk.reload(true);
+    walk.end_reload(ReloadEnd::Verified);
+    assert_eq!(walk.lines(), None, "the other one still runs");
+    walk.end_reload(ReloadEnd::Unverified);
+    walk.reload(true);
+    walk.pass(1);
+    walk.end_reload(ReloadEnd::Verified);
+    assert_eq!(walk.lines(), None, "an nginx may still read its files");
+    walk.pass(3);
+    walk.asks(2);
+    assert!(!walk.must_clean(), "it has read no lines");
+    assert!(!walk.ledger.put_back(walk.now));
+    walk.pass(1);
+    assert!(walk.ledger.put_back(walk.now) && walk.lines().is_some());
+    walk.reload(true);
+    walk.ledger.put_all_back(walk.now);
+    assert!(walk.lines().is_some());
 }
 
 #[test]
@@ -258,7 +289,8 @@ fn names_of_a_file_that_is_gone_are_over() {
     walk.ledger.keep_files("b.toml", &BTreeSet::new());
     walk.ledger.keep_files("a.toml", &BTreeSet::from([Path::new("/a")]));
     assert_eq!(walk.live(), [name()]);
-    assert_eq!(walk.ledger.unused(|_| true), [other]);
+    walk.pass(7);
+    assert_eq!(walk.unused(true), [other]);
 }
 
 #[test]
@@ -267,8 +299,8 @@ fn names_of_a_resource_that_is_gone_last_as_long_as_its_file() {
     walk.ledger.keep_resources(|_| false, walk.now);
     walk.pass(15);
     assert_eq!((walk.live(), walk.ledger.take_silent(|_| true, walk.now)), (vec![], BTreeMap::new()));
-    assert_eq!((walk.ledger.unused(|_| true), walk.ledger.unused(|_| false)), (vec![], vec![name()]));
+    assert_eq!((walk.unused(true), walk.unused(false)), (vec![], vec![name()]));
     walk.ledger.keep_resources(|_| true, walk.now);
-    assert_eq!((walk.live(), walk.ledger.unused(|_| false)), (vec![name()], vec![]));
+    assert_eq!((walk.live(), walk.unused(false)), (vec![name()], vec![]));
     assert_eq!(walk.ledger.take_silent(|_| true, walk.now), BTreeMap::new(), "nginx has time to ask");
 }

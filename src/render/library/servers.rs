@@ -39,12 +39,12 @@ pub(in crate::render) struct UpstreamServer {
     is_down: bool,
     is_draining: bool,
     limits: ServerLimits,
-    /// Its `server` line.
-    line: Box<str>,
-    /// Its key, as the resource sees it.
-    key: Box<str>,
-    /// Who announced it; empty if its record does not say so.
-    announcer: Box<str>,
+    /// Its `server` line, then its key as the resource sees it, then who announced it: thousands are made for one render.
+    texts: Box<str>,
+    /// Where the key begins in them.
+    key_at: u32,
+    /// Where the announcer begins, who is empty if the record does not name one.
+    announcer_at: u32,
 }
 
 /// The start of a `server` line.
@@ -61,8 +61,8 @@ impl UpstreamServer {
         };
         ListedBackend {
             address: self.address(),
-            key: &self.key,
-            announcer: &self.announcer,
+            key: self.texts.get(self.key_at as usize..self.announcer_at as usize).unwrap_or_default(),
+            announcer: self.texts.get(self.announcer_at as usize..).unwrap_or_default(),
             state,
             weight: self.weight,
         }
@@ -73,7 +73,7 @@ impl UpstreamServer {
         let Backend { address, weight, backup, down, max_fails, fail_timeout, max_conns, .. } = backend;
         let limits = ServerLimits { max_fails: *max_fails, fail_timeout: *fail_timeout, max_conns: *max_conns };
         let weight_or_none = if *weight == 1 { String::new() } else { format!(" weight={weight}") };
-        let line = format!(
+        let mut texts = format!(
             "{SERVER}{address}{weight_or_none} {}{}{};",
             limits_text(limits),
             if *backup { " backup" } else { "" },
@@ -87,13 +87,24 @@ impl UpstreamServer {
         let (weight, is_backup, is_down) = (*weight, *backup, *down);
         let is_draining = backend.state == BackendState::Draining;
         let owner = backend.meta.get(OWNER).and_then(|owner| owner.as_str()).unwrap_or_default();
-        let (key, announcer) = (backend.key.as_str().into(), owner.into());
-        UpstreamServer { socket, weight, is_backup, is_down, is_draining, limits, line: line.into(), key, announcer }
+        let mut add = |text: &str| {
+            let at = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+            texts.push_str(text);
+            at
+        };
+        let (key_at, announcer_at) = (add(&backend.key), add(owner));
+        let texts = texts.into();
+        UpstreamServer { socket, weight, is_backup, is_down, is_draining, limits, texts, key_at, announcer_at }
+    }
+
+    /// Returns its `server` line.
+    fn line(&self) -> &str {
+        self.texts.get(..self.key_at as usize).unwrap_or_default()
     }
 
     /// Returns its address, as it was decoded.
     pub(in crate::render) fn address(&self) -> &str {
-        let rest = self.line.strip_prefix(SERVER).unwrap_or_default();
+        let rest = self.line().strip_prefix(SERVER).unwrap_or_default();
         rest.split_once(' ').map_or(rest, |(address, _)| address)
     }
 
@@ -125,10 +136,10 @@ pub(in crate::render) fn print(
 
 fn lines(servers: &[Arc<UpstreamServer>]) -> String {
     let Some((first, others)) = servers.split_first() else { return NO_SERVER.to_owned() };
-    let bytes = servers.iter().map(|server| server.line.len() + BREAK.len()).sum();
+    let bytes = servers.iter().map(|server| server.line().len() + BREAK.len()).sum();
     let mut text = String::with_capacity(bytes);
-    text.push_str(&first.line);
-    others.iter().for_each(|server| text.extend([BREAK, &*server.line]));
+    text.push_str(first.line());
+    others.iter().for_each(|server| text.extend([BREAK, server.line()]));
     text
 }
 
@@ -176,7 +187,7 @@ fn names(
         directives.extend(form.standby.iter().map(|standby| format!("include {standby}{label}.peers*;")));
         named.push(EndpointSet { name, endpoints });
     }
-    directives.extend(fixed().map(|server| server.line.to_string()));
+    directives.extend(fixed().map(|server| server.line().to_owned()));
     if !has_primary {
         directives.push(NO_SERVER.to_owned());
     }

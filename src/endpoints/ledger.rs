@@ -113,6 +113,8 @@ struct LostEndpoints {
 pub struct Ledger {
     /// In boxes: half of a map's room is empty if names come in order.
     names: BTreeMap<EndpointName, Box<NameRecord>>,
+    /// When nginx has repeated the questions that it had asked an earlier run.
+    repeated_at: Option<Instant>,
     /// Number of reloads under way: commands that do not name nginx may run beside each other.
     reloads: usize,
     /// Until when an nginx may still read its files after a reload that nobody has verified.
@@ -150,7 +152,8 @@ impl Ledger {
     }
 
     /// Records the use of a name in an earlier run: the live file had it, or no file any more.
-    pub fn remember_use(&mut self, name: &EndpointName, is_over: bool) {
+    pub fn remember_use(&mut self, name: &EndpointName, is_over: bool, now: Instant) {
+        self.repeated_at = Some(now + REPEATS_WITHIN);
         if let Some(entry) = self.names.get_mut(name) {
             entry.usage = if is_over { Use::Over } else { Use::Live };
         }
@@ -250,12 +253,13 @@ impl Ledger {
         self.names.get(name).is_some_and(|entry| entry.is_stale())
     }
 
-    /// Returns the names that no file has any more and that nobody has asked for since nginx would have repeated its question. `exists`
+    /// Returns the names that no file has any more; none until nginx has had time to repeat the questions of an earlier run. `exists`
     /// says whether there is a file.
     pub fn unused(&self, exists: impl Fn(&Path) -> bool, now: Instant) -> Vec<EndpointName> {
-        let is_silent = |entry: &NameRecord| entry.silent_since.is_some_and(|since| since + REPEATS_WITHIN <= now);
+        if self.repeated_at.is_some_and(|at| now < at) {
+            return Vec::new();
+        }
         let is_unused = |entry: &NameRecord| match entry.usage {
-            _ if !is_silent(entry) => false,
             Use::Over => true,
             Use::Orphaned => !exists(&entry.place.dest),
             Use::Planned | Use::Live => false,
@@ -316,9 +320,8 @@ impl Ledger {
             ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
         };
         self.reloads = self.reloads.saturating_sub(1);
-        let is_last = self.reloads == 0;
         self.reads_until = self.reads_until.max(back_at).filter(|at| *at > now);
-        let reads_until = self.reads_until;
+        let (is_last, reads_until) = (self.reloads == 0, self.reads_until);
         let has_ended = matches!(end, ReloadEnd::Verified | ReloadEnd::Unverified);
         for entry in self.names.values_mut() {
             if has_ended && entry.remedy == SilenceRemedy::Owed && is_concerned(&entry.place.resource) {
@@ -335,10 +338,7 @@ impl Ledger {
     /// Puts all lines back, whatever is under way: nobody will do it later.
     pub fn put_all_back(&mut self, now: Instant) {
         (self.reloads, self.reads_until) = (0, None);
-        for entry in self.names.values_mut() {
-            entry.clean_until(now);
-            entry.withheld_until = None;
-        }
+        self.end_reload(|_| false, ReloadEnd::Nothing, now);
     }
 
     /// Puts those lines back that were off the disk for long enough. Returns whether there are any.
@@ -352,10 +352,8 @@ impl Ledger {
 
     /// Returns the resources whose nginx has read lines from disk that it needs no longer, once for each worker that has.
     pub fn to_clean(&mut self, asks: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
-        let is_due = |(name, entry): &(&EndpointName, &Box<NameRecord>)| {
-            entry.clean_at().is_some_and(|at| at <= now) && asks(name)
-        };
-        let due = self.names.iter().filter(is_due);
+        let due = self.names.iter().filter(|(_, entry)| entry.clean_at().is_some_and(|at| at <= now));
+        let due = due.filter(|(name, _)| asks(name));
         let found: BTreeSet<Arc<str>> = due.map(|(_, entry)| Arc::clone(&entry.place.resource)).collect();
         // One reload is for all names of a resource.
         for entry in self.names.values_mut().filter(|entry| found.contains(&entry.place.resource)) {
@@ -383,8 +381,8 @@ impl Ledger {
 
     /// Returns when something may be due.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let times = |entry: &Box<NameRecord>| [entry.clean_at(), entry.silent_at(), entry.withheld_until];
-        let times = self.names.values().flat_map(times);
+        let times = self.names.values();
+        let times = times.flat_map(|entry| [entry.clean_at(), entry.silent_at(), entry.withheld_until]);
         times.flatten().filter(|at| *at > now).min()
     }
 

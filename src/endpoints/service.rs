@@ -96,7 +96,7 @@ impl EndpointService {
         for saved in saved {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
             ledger.record(&saved.place, &uses, now);
-            ledger.remember_use(&saved.set.name, saved.is_over);
+            ledger.remember_use(&saved.set.name, saved.is_over, now);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
             ledger.remember_lost(&saved.set.name, &saved.lost);
             let name = saved.set.name.clone();

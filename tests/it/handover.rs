@@ -129,7 +129,7 @@ fn cut_off(context: &Context, request: &Request) {
 }
 
 #[test]
-fn what_an_earlier_group_left_half_done_is_undone_before_the_next_begins() {
+fn what_a_group_left_half_done_is_undone_before_the_next_begins() {
     for has_folder in [true, false] {
         let place = Place::new();
         let context = if has_folder { place.context() } else { without_folder() };

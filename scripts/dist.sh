@@ -20,7 +20,7 @@ done
 # What unwinds a panic is 3 MB (tables 2.0, code 1.1): here a render that panics stops its thread instead (src/world/panics.rs).
 # Without the exceptions for crates that are large when they are built for speed.
 set --
-for crate in hickory-proto sha2 memchr imbl indexmap; do
+for crate in ahash hashbrown hickory-proto sha2 memchr imbl indexmap; do
     set -- "$@" --config "profile.release.package.$crate.opt-level=\"z\""
 done
 CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_PANIC=abort RUSTFLAGS="${RUSTFLAGS:-} $flags" \

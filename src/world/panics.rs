@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use super::terminal;
@@ -82,19 +82,62 @@ pub fn contain_apart<T: Send + 'static>(
 
 /// Does the work on a thread of its own; here, if there can be no such thread.
 fn on_a_thread<T: Send + 'static>(stack_bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    let (sender, receiver) = mpsc::channel();
+    let made = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&made);
+    let work = move || {
+        let result = work();
+        place.lock().unwrap_or_else(PoisonError::into_inner).replace(result);
+    };
+    run_on_a_thread(stack_bytes, Box::new(work))?;
+    made.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(unknown_place)
+}
+
+/// The part of it that is the same for all results: it is the larger one.
+fn run_on_a_thread(stack_bytes: usize, work: Box<dyn FnOnce() + Send>) -> Result<(), String> {
     let kept = Arc::new(Mutex::new(Some(work)));
-    let take = |kept: &Mutex<Option<_>>| kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    let given = Arc::clone(&kept);
+    let take = |kept: &Mutex<Option<_>>| kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let end = Arc::<EndOfWork>::default();
+    let (given, ender) = (Arc::clone(&kept), Ender(Arc::clone(&end)));
     let started = thread::Builder::new().name("apart".to_owned()).stack_size(stack_bytes).spawn(move || {
         let Some(work) = take(&given) else { return };
-        let of_panic = sender.clone();
-        APART.set(Some(Box::new(move |place| drop(of_panic.send(Err(place))))));
-        sender.send(Ok(work())).ok();
+        let of_panic = Arc::clone(&ender.0);
+        APART.set(Some(Box::new(move |place| of_panic.set(Err(place)))));
+        work();
+        ender.0.set(Ok(()));
     });
     match started {
-        Ok(_) => receiver.recv().unwrap_or_else(|_| Err(unknown_place())),
-        Err(_) => take(&kept).map(|work| work()).ok_or_else(unknown_place),
+        Ok(_) => end.wait(),
+        Err(_) => take(&kept).map(|work: Box<dyn FnOnce() + Send>| work()).ok_or_else(unknown_place),
+    }
+}
+
+/// The end of work on a thread.
+#[derive(Default)]
+struct EndOfWork {
+    end: Mutex<Option<Result<(), String>>>,
+    has_ended: Condvar,
+}
+
+impl EndOfWork {
+    /// Sets the end, if there is none yet.
+    fn set(&self, end: Result<(), String>) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.has_ended.notify_one();
+    }
+
+    fn wait(&self) -> Result<(), String> {
+        let running = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.has_ended.wait_while(running, |end| end.is_none());
+        ended.unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| Err(unknown_place()))
+    }
+}
+
+/// Sets the end of work, whatever ends it.
+struct Ender(Arc<EndOfWork>);
+
+impl Drop for Ender {
+    fn drop(&mut self) {
+        self.0.set(Err(unknown_place()));
     }
 }
 

@@ -373,7 +373,7 @@ fn listen_address(text: &str) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Reads one address with its port. Port 0 would be a different one after each start, and nobody would be told.
+/// Reads one address with its port. Port 0 would be a different one after each start, and nobody would know it.
 fn single_address(text: &str) -> Option<SocketAddr> {
     text.parse().ok().filter(|address: &SocketAddr| !address.ip().is_unspecified() && address.port() > 0)
 }

@@ -58,7 +58,7 @@ pub fn stamp(bytes: &mut [u8], hash: impl Fn(&[u8]) -> String) {
 }
 
 /// Returns the generation of a file, stamped or not. It is made of everything but texts that look like one: the file's own is not known
-/// yet, and what others a writer of values has put there must not have to be told from it.
+/// yet, and what others a writer of values has put there must not be mistaken for it.
 fn made_of(text: &[u8], hash: impl Fn(&[u8]) -> String) -> String {
     let mut blank = text.to_vec();
     for at in all(text) {

@@ -124,8 +124,8 @@ pub(super) fn take_over(context: &Context, group: &Group, journal: &mut Journal)
     let givers = {
         let known = handover.known();
         // A pass that began before conf.d was read knows other members.
-        let is_present = known.groups.iter().any(|known| **known == *group);
-        known.givers.get(&group.id).filter(|_| is_present).cloned()
+        let is_present = || known.groups.iter().any(|known| **known == *group);
+        known.givers.get(&group.id).filter(|_| is_present()).cloned()
     };
     let Some(givers) = givers else { return Ok(()) };
     let mut given = Vec::new();

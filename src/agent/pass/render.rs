@@ -37,7 +37,7 @@ pub(super) struct MemberRendering {
 }
 
 impl MemberRendering {
-    /// Returns what a render is that made nothing.
+    /// Returns a render that made nothing.
     fn failed(failure: StepFailure) -> MemberRendering {
         MemberRendering {
             bytes: Err(failure),

@@ -59,12 +59,14 @@ impl NameOnDisk {
     }
 }
 
-/// Returns the lines of a name with these endpoints.
+/// Returns the lines of a name with these endpoints. A single one is never out of use, as nginx promises for a single server: beside the
+/// same one from an answer it would not count as single, and one broken connection would take both out of use.
 pub(super) fn lines_text(endpoints: &[Endpoint], knows_backups: bool) -> String {
     let backup = if knows_backups { " backup" } else { "" };
+    let max_fails = if endpoints.len() == 1 { " max_fails=0" } else { "" };
     let line = |endpoint: &Endpoint| {
         let weight = if endpoint.weight == 1 { String::new() } else { format!(" weight={}", endpoint.weight) };
-        format!("server {}{weight}{backup};\n", endpoint.address)
+        format!("server {}{weight}{max_fails}{backup};\n", endpoint.address)
     };
     endpoints.iter().map(line).collect()
 }

@@ -1,7 +1,8 @@
 //! Endpoints that an nginx from 1.27.3 on asks for: changes without a reload, and what happens when the agent, nginx or the store is
 //! away. On real nginx 1.31 and the real program.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,9 +26,11 @@ fn template(front: u16, directives: &str) -> String {
     )
 }
 
-/// An nginx with a front and three backends in it, and an agent that keeps the front.
+/// An nginx with a front, an agent that keeps the front, and three backends in an nginx of their own: a reload of the front must not
+/// break connections at their end.
 struct Bed {
     nginx: Nginx,
+    _servers: Nginx,
     sandbox: Sandbox,
     front: u16,
     backends: [u16; 3],
@@ -47,7 +50,8 @@ impl Bed {
             .iter()
             .map(|port| format!("server {{ listen 127.0.0.1:{port}; location / {{ return 200 {port}; }} }}\n"))
             .collect();
-        let nginx = Nginx::recent().http(&servers).build();
+        let (nginx, mut servers) = (Nginx::recent().build(), Nginx::recent().http(&servers).build());
+        servers.start();
         let (sandbox, front) = (Sandbox::new(), free_port());
         sandbox.template("web.tera", &template(front, directives));
         let table = table("web.tera", nginx.http_file("web.conf").display()).keys(&["/web"]).driving(&nginx);
@@ -55,7 +59,7 @@ impl Bed {
         let port = free_port();
         // An address of its own: that of the server for empty upstreams has a fixed port.
         let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
-        Bed { nginx, sandbox, front, backends, listen }
+        Bed { nginx, _servers: servers, sandbox, front, backends, listen }
     }
 
     /// Lists these backends in the store.
@@ -125,7 +129,8 @@ impl Bed {
         of_names.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
     }
 
-    /// Counts failed requests while `work` runs.
+    /// Counts failed requests while `work` runs. There are some hundred in a second: each is two connections, which a machine that tracks
+    /// connections remembers for two minutes.
     fn failures_during(&self, work: impl FnOnce()) -> (usize, usize) {
         let (stop, front) = (Arc::new(AtomicBool::new(false)), self.front);
         let (asked, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -137,6 +142,7 @@ impl Bed {
                         asked.fetch_add(1, Ordering::Relaxed);
                         let is_good = http_get(front, "localhost", "/").is_ok_and(|answer| answer.status == 200);
                         failed.fetch_add(usize::from(!is_good), Ordering::Relaxed);
+                        std::thread::sleep(Duration::from_millis(5));
                     }
                 })
             })
@@ -249,7 +255,7 @@ fn an_agent_that_gives_a_reload_up_leaves_the_lines_on_disk() {
     let hanging = format!("if test -e {}; then touch {}; sleep 600; fi; {reload}", hangs.display(), hung.display());
     std::fs::write(&conf_d, resource.replace(&reload, &hanging)).unwrap();
     let mut agent = bed.settle_with(&["--shutdown-timeout", "100ms"]);
-    let expected = format!("server 127.0.0.1:{} backup;\n", bed.backends[0]);
+    let expected = format!("server 127.0.0.1:{} max_fails=0 backup;\n", bed.backends[0]);
     wait_until("the lines on disk", DEADLINE, || bed.lines() == expected);
     std::fs::write(&hangs, "").unwrap();
     bed.sandbox.template("web.tera", &template(bed.front, "zone web 256k;\n    keepalive 4;"));
@@ -267,7 +273,7 @@ fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     let mut agent = bed.settle();
     bed.list(&bed.backends[1..2]);
     bed.wait_served_by(&bed.backends[1..2]);
-    let expected = format!("server 127.0.0.1:{} backup;\n", bed.backends[1]);
+    let expected = format!("server 127.0.0.1:{} max_fails=0 backup;\n", bed.backends[1]);
     wait_until("the lines on disk", DEADLINE, || bed.lines() == expected);
     signal(&agent, Signal::SIGKILL);
     agent.child.wait().unwrap();
@@ -286,6 +292,37 @@ fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     bed.list(&bed.backends[1..]);
     bed.wait_served_by(&bed.backends[1..]);
     bed.sandbox.wait_log_since(mark, "reloading nginx once more");
+}
+
+/// Answers at this port, or breaks connections while `breaks`, as long as the test runs.
+fn serve_or_break(port: u16, breaks: &Arc<AtomicBool>) {
+    let (listener, breaks) = (TcpListener::bind(("127.0.0.1", port)).unwrap(), Arc::clone(breaks));
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let asked = connection.read(&mut [0; 4096]).is_ok();
+            if asked && !breaks.load(Ordering::SeqCst) {
+                connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").ok();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_single_backend_stays_in_use_when_its_connections_break() {
+    let mut bed = Bed::new();
+    let (port, breaks) = (free_port(), Arc::new(AtomicBool::new(false)));
+    serve_or_break(port, &breaks);
+    bed.list(&[port]);
+    bed.nginx.start();
+    let mut agent = bed.agent();
+    wait_until("an answer that nginx has taken", DEADLINE, || bed.file().contains(" resolve ") && bed.ask() == "ok");
+    // nginx keeps the lines that it has read from disk beside the same server from an answer.
+    signal(&agent, Signal::SIGKILL);
+    agent.child.wait().unwrap();
+    breaks.store(true, Ordering::SeqCst);
+    assert_eq!([bed.ask(), bed.ask()], ["502", "502"]);
+    breaks.store(false, Ordering::SeqCst);
+    assert_eq!(bed.ask(), "ok", "{}", bed.nginx.error_log());
 }
 
 #[test]

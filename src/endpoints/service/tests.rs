@@ -78,7 +78,7 @@ fn writes_do_not_follow_each_other_without_a_pause() {
     assert!(service.look(next));
     service.save();
     let lines = saved::lines_path(&bed.place.dest, &set().name).unwrap();
-    assert_eq!(std::fs::read_to_string(lines).unwrap(), "server 10.0.0.2:80 backup;\n");
+    assert_eq!(std::fs::read_to_string(lines).unwrap(), "server 10.0.0.2:80 max_fails=0 backup;\n");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn what_could_not_be_written_is_written_later() {
     assert!(service.look(later));
     std::fs::create_dir(folder.path().join("conf.d")).unwrap();
     service.save();
-    assert_eq!(std::fs::read_to_string(&lines).unwrap(), "server 10.0.0.1:80 backup;\n");
+    assert_eq!(std::fs::read_to_string(&lines).unwrap(), "server 10.0.0.1:80 max_fails=0 backup;\n");
     assert!(!service.look(later));
     // The record is of live files.
     assert_eq!(saved::load(&state_folder), []);

@@ -1,7 +1,7 @@
 //! The effect of reloads on the clients of a real nginx, with the release binary: requests lost under load while backends come
 //! and go, and the time from a put in etcd to the first answer of the new backend. Prints tables; asserts nothing about time.
 //!
-//! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`, `endpoints`. `load` and `endpoints` need wrk (Debian's package of that name).
+//! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`, `endpoints`, `many`. `load` and `endpoints` need wrk (Debian's package of that name).
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -17,6 +17,8 @@ mod first_answer;
 mod front;
 #[path = "nginx/load.rs"]
 mod load;
+#[path = "nginx/many.rs"]
+mod many;
 #[path = "nginx/paced.rs"]
 mod paced;
 
@@ -35,5 +37,8 @@ fn main() {
     }
     if wanted("endpoints") {
         endpoints::run();
+    }
+    if wanted("many") {
+        many::run();
     }
 }

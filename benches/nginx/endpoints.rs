@@ -256,7 +256,7 @@ fn http_clients(port: u16, path: &str, keeps: bool) -> Clients {
 }
 
 /// Processor time of a process and of the children that it has waited for.
-fn processor_time(pid: i32) -> Duration {
+pub(crate) fn processor_time(pid: i32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<u64> = stat
         .rsplit_once(") ")
@@ -266,7 +266,7 @@ fn processor_time(pid: i32) -> Duration {
     Duration::from_millis(fields.get(11..15).map_or(0, |ticks| ticks.iter().sum::<u64>() * 10))
 }
 
-fn nginx_time(nginx: &Nginx) -> Duration {
+pub(crate) fn nginx_time(nginx: &Nginx) -> Duration {
     let workers = nginx.worker_pids().into_iter().chain(nginx.draining_worker_pids());
     workers.map(processor_time).sum::<Duration>() + processor_time(nginx.master_pid())
 }

@@ -13,6 +13,10 @@ use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
 
+use lost::LostEndpoints;
+
+mod lost;
+
 /// Time from the first answer of a worker until nginx is reloaded without the lines on disk: further names may follow.
 const CLEAN_AFTER: Duration = Duration::from_secs(5);
 /// Time within which a reload ends.
@@ -27,9 +31,6 @@ const READS_WITHIN: Duration = Duration::from_secs(5);
 const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time without a question after which nginx is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
-
-/// Most addresses of a name that are remembered until they have drained; then the oldest are forgotten.
-const MAX_LOST: usize = 1024;
 
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,15 +100,6 @@ enum SilenceRemedy {
     Reloaded,
 }
 
-/// Endpoints that a set has lost.
-#[derive(Debug, Default)]
-struct LostEndpoints {
-    /// Time of the last loss, as long as lines that nginx has read may name one.
-    at: Option<Instant>,
-    /// Those that have not drained, the latest last.
-    undrained: Vec<SocketAddr>,
-}
-
 /// All names.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -119,6 +111,8 @@ pub struct Ledger {
     reloads: usize,
     /// Until when an nginx may still read its files after a reload that nobody has verified.
     reads_until: Option<Instant>,
+    /// Resources whose nginx is owed a reload without the lines: further names that it asks for are in that one.
+    cleaning: BTreeSet<Arc<str>>,
 }
 
 impl Ledger {
@@ -197,6 +191,7 @@ impl Ledger {
 
     /// Records which resources conf.d has.
     pub fn keep_resources(&mut self, has: impl Fn(&str) -> bool, now: Instant) {
+        self.cleaning.retain(|resource| has(resource));
         for entry in self.names.values_mut() {
             match (entry.usage, has(&entry.place.resource)) {
                 (Use::Planned, false) => entry.usage = Use::Over,
@@ -292,7 +287,7 @@ impl Ledger {
             entry.lost.at.take_if(|at| *at < worker.since);
         }
         let at = if entry.is_stale() { now } else { worker.since + CLEAN_AFTER };
-        entry.clean_at = entry.has_lines.then_some(at);
+        entry.clean_at = (entry.has_lines && !self.cleaning.contains(&entry.place.resource)).then_some(at);
     }
 
     /// Begins a reload of nginx. The lines of names that somebody asks for are withheld from the disk, whichever group is reloaded: the
@@ -319,6 +314,7 @@ impl Ledger {
             ReloadEnd::Nothing => (now, None),
             ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
         };
+        self.cleaning.retain(|resource| !is_concerned(resource));
         self.reloads = self.reloads.saturating_sub(1);
         self.reads_until = self.reads_until.max(back_at).filter(|at| *at > now);
         let (is_last, reads_until) = (self.reloads == 0, self.reads_until);
@@ -359,6 +355,7 @@ impl Ledger {
         for entry in self.names.values_mut().filter(|entry| found.contains(&entry.place.resource)) {
             entry.clean_at = None;
         }
+        self.cleaning.extend(found.iter().cloned());
         found
     }
 
@@ -410,14 +407,6 @@ impl Ledger {
     /// Returns whether the lines of a name belong on disk.
     pub fn wants_lines(&self, name: &EndpointName) -> bool {
         self.names.get(name).is_some_and(|entry| entry.withheld_until.is_none())
-    }
-}
-
-impl LostEndpoints {
-    fn add(&mut self, addresses: &[SocketAddr]) {
-        self.undrained.retain(|known| !addresses.contains(known));
-        self.undrained.extend(addresses);
-        self.undrained.drain(..self.undrained.len().saturating_sub(MAX_LOST));
     }
 }
 

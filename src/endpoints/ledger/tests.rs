@@ -90,6 +90,27 @@ fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
 }
 
 #[test]
+fn names_asked_for_one_after_the_other_are_cleaned_by_one_reload() {
+    let mut walk = Walk::new();
+    let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
+    let second = EndpointName::new("web-2");
+    walk.ledger.record(&place, &[NameUse { name: second.clone(), knows_backups: true }], walk.now);
+    walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name(), second.clone()]), walk.now);
+    walk.asks(1);
+    walk.pass(5);
+    assert!(walk.must_clean());
+    walk.ledger.look(&second, Some(worker(2, walk.now)), Uptake::Taken, walk.now);
+    walk.pass(5);
+    assert!(!walk.must_clean(), "it is owed already");
+    walk.reload(false);
+    walk.pass(1);
+    walk.end_reload(ReloadEnd::Verified);
+    walk.ledger.look(&second, Some(worker(3, walk.now)), Uptake::Taken, walk.now);
+    walk.pass(5);
+    assert!(walk.must_clean(), "its lines were on disk");
+}
+
+#[test]
 fn lines_stay_off_the_disk_while_nginx_may_still_read_its_files() {
     let mut numbers = 2..;
     let mut check = |end: ReloadEnd, are_back_at_once: bool, must_clean: bool| {
@@ -164,7 +185,7 @@ fn lost_endpoints_are_remembered_until_they_have_drained() {
     assert_eq!(walk.ledger.lost_by(&resource), [address(2)].into());
     let many: Vec<SocketAddr> = (0..2000).map(|port| ([10, 0, 0, 1], port).into()).collect();
     walk.ledger.lose(&name(), &many, walk.now);
-    assert_eq!(walk.ledger.lost(&name()), &many[2000 - MAX_LOST..]);
+    assert_eq!(walk.ledger.lost(&name()), &many[2000 - lost::MAX_LOST..]);
 }
 
 #[test]

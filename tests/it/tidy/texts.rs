@@ -12,6 +12,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("tests/it/announce/mod.rs", "a backend that is dropped polls until its port is closed"),
     ("tests/it/backends.rs", "polls without blocking its runtime"),
     ("tests/it/draining.rs", "a client's pause between two lines"),
+    ("tests/it/endpoints.rs", "a client's pause between two requests"),
     ("tests/it/progress.rs", "this is how slow the store is"),
     ("tests/it/store/file.rs", "this is how slow the writer is"),
     ("tests/it/supervise.rs", "a balancer that is dropped polls until upstreamd has ended"),

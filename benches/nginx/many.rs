@@ -14,6 +14,8 @@ use crate::support::{Daemon, free_port, program, temp_dir, wait_until};
 
 const UPSTREAMS: usize = 1000;
 const BACKENDS: usize = 10;
+/// Connections of a worker of nginx: each upstream has one for its questions, and one to a backend.
+const CONNECTIONS: usize = 8192;
 /// Puts that etcd takes at once.
 const PUTS: usize = 100;
 /// Time from the last reload until nothing is under way any more, and then for which the idle are watched.
@@ -24,7 +26,7 @@ pub(crate) fn run() {
     let (port, program) = (free_port(), std::env::var("MANY_PROGRAM").unwrap_or_else(|_| program("upstreamd")));
     // Any address of the loopback network: 10,000 backends are one server.
     let server = format!("server {{ listen {port}; access_log off; return 200 ok; }}");
-    let mut backends = Nginx::recent().http(&server).build();
+    let mut backends = Nginx::recent().connections(CONNECTIONS).http(&server).build();
     backends.start();
     let etcd = Etcd::start();
     let mut writer = etcd.writer();
@@ -65,7 +67,7 @@ fn measure(what: &str, template: fn(u16) -> String, etcd: &Etcd, program: &str) 
     for name in ["etc/conf.d", "etc/templates"] {
         fs::create_dir_all(path(name)).unwrap();
     }
-    let (mut nginx, front, listen) = (Nginx::recent().build(), free_port(), free_port());
+    let (mut nginx, front, listen) = (Nginx::recent().connections(CONNECTIONS).build(), free_port(), free_port());
     fs::write(path("etc/templates/many.tera"), template(front)).unwrap();
     let conf = nginx.http_file("many.conf");
     let lines = format!(

@@ -74,13 +74,13 @@ impl FileBackends {
         let before = self.live.take();
         let Some(rendered) = rendered else { return unknown };
         let live = LiveBackends::new(rendered.backends(), &rendered.folders(), before.as_deref(), unix_seconds);
-        let serving = live.serving().collect();
         let shown = Some(BackendChange::between(before.as_deref(), &live));
         let removed = match &before {
-            Some(before) if !has_other_changes => without(before, &serving),
+            Some(before) if !has_other_changes => without(before, &live.serving().collect()),
             _ => Removed::Unknown,
         };
-        self.live = Some(Arc::new(live));
+        // The same ones are not kept twice: whoever looks at those before may go on for a while.
+        self.live = Some(before.filter(|before| **before == live).unwrap_or_else(|| Arc::new(live)));
         FileChange { shown, removed }
     }
 

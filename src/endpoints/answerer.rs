@@ -188,7 +188,14 @@ impl Answerer {
             self.due.remove(&(at, name.clone(), asker));
         }
         named.pollers.retain(|(known, _)| *known != asker);
+        named.pollers.shrink_to_fit();
         self.by_asker.remove(&(asker, name.clone()));
+    }
+
+    /// Forgets who has not asked for a name for long, except the newest worker.
+    pub fn forget_gone(&mut self, name: &EndpointName, now: Instant) {
+        let gone = self.names.get(name).map(|named| named.gone_before_newest(now));
+        gone.into_iter().flatten().for_each(|asker| self.forget(asker, name));
     }
 
     /// Returns whether somebody has to find out who sent this message over UDP before it is taken: it counts only if it is nginx's.
@@ -296,7 +303,7 @@ impl Answerer {
         let poller = named.poller(from)?;
         poller.is_certain = is_certain;
         let decision = poller.ask(&question, serial, arrived, now);
-        poller.held = Some(question);
+        poller.held = Some(Box::new(question));
         if decision == Handling::Hold && poller.due.is_none() {
             let at = now + self.hold;
             poller.due = Some(at);
@@ -354,7 +361,7 @@ impl Answerer {
         Some(Packet { to: asker, bytes })
     }
 
-    /// Answers what has been held for long enough, and forgets who is gone.
+    /// Answers what has been held for long enough.
     pub fn tick(&mut self, now: Instant) -> Vec<Packet> {
         let mut packets = Vec::new();
         while let Some((at, name, asker)) = self.due.first().cloned().filter(|(at, ..)| *at <= now) {

@@ -31,8 +31,8 @@ pub(super) struct Poller {
     pub(super) is_certain: bool,
     /// Whether the last question has waited for us, so that it may have been given up.
     is_late: bool,
-    /// The question that is held.
-    pub(super) held: Option<DnsQuestion>,
+    /// The question that is held, in a box: those that have ended hold none.
+    pub(super) held: Option<Box<DnsQuestion>>,
     /// When it is answered in any case.
     pub(super) due: Option<Instant>,
     /// Number of the last question.

@@ -240,6 +240,7 @@ impl EndpointService {
         if next_look.is_none_or(|at| at <= now) {
             *next_look = Some(now + LOOK_PAUSE);
             names.extend(ledger.names().map(|(name, ..)| name.clone()));
+            names.iter().for_each(|name| answerer.forget_gone(name, now));
             for name in ledger.unused(fs::has_content, now) {
                 if answerer.uptake(&name, now) == Uptake::Unasked {
                     answerer.withdraw(&name);

@@ -35,10 +35,10 @@ type Share = (ListedState, u16);
 impl BackendChange {
     /// Returns the change to the backends `now`; if those before are not known, only their number.
     pub fn between(before: Option<&LiveBackends>, now: &LiveBackends) -> BackendChange {
-        let now = shares(now);
-        let Some(before) = before.map(shares) else {
-            return BackendChange { total: now.len(), ..BackendChange::default() };
+        let Some(before) = before.filter(|before| *before != now) else {
+            return BackendChange { total: now.count_addresses(), ..BackendChange::default() };
         };
+        let (before, now) = (shares(before), shares(now));
         let only_in = |of: &BTreeMap<&str, Share>, others: &BTreeMap<&str, Share>| {
             SomeBackends::of(of.keys().filter(|address| !others.contains_key(*address)).map(|address| shown(address)))
         };

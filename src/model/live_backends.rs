@@ -135,6 +135,12 @@ impl LiveBackends {
         self.iter().map(|(backend, _)| backend.address)
     }
 
+    /// Returns the number of addresses.
+    pub fn count_addresses(&self) -> usize {
+        let mut last = None;
+        self.addresses().filter(|address| last.replace(*address) != Some(*address)).count()
+    }
+
     /// Returns the addresses of those that get traffic, sorted; one may come several times.
     pub fn serving(&self) -> impl Iterator<Item = &str> {
         self.iter().filter(|(backend, _)| !backend.state.is_down()).map(|(backend, _)| backend.address)

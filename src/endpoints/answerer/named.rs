@@ -113,6 +113,13 @@ impl Named {
         self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
     }
 
+    /// Returns who is gone and was followed by a later worker.
+    pub(super) fn gone_before_newest(&self, now: Instant) -> Vec<Asker> {
+        let newest = self.pollers.iter().map(|(_, poller)| poller.number).max();
+        let is_gone = |poller: &Poller| Some(poller.number) < newest && poller.is_gone(now);
+        self.pollers.iter().filter(|(_, poller)| is_gone(poller)).map(|(asker, _)| *asker).collect()
+    }
+
     /// Returns who has to be forgotten before somebody else asks: who is gone, and if there are too many, who has been silent for longest.
     pub(super) fn too_many(&self, now: Instant) -> Vec<Asker> {
         let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));

@@ -520,6 +520,28 @@ fn strangers_cannot_fill_the_memory() {
 }
 
 #[test]
+fn workers_that_are_gone_are_forgotten_but_for_the_newest() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    for (port, id) in [(1, 10), (1, 11), (2, 20), (2, 21)] {
+        walk.ask(port, id);
+        walk.pass(1000);
+    }
+    let askers = |walk: &mut Walk| {
+        walk.tick();
+        walk.answerer.forget_gone(&walk.name.clone(), walk.now);
+        assert_eq!(walk.answerer.by_asker.len(), walk.answerer.names[&walk.name].pollers.len());
+        walk.answerer.by_asker.iter().map(|(asker, _)| asker.address.port()).collect::<Vec<_>>()
+    };
+    assert_eq!(askers(&mut walk), [1, 2]);
+    walk.pass(9000);
+    assert_eq!(askers(&mut walk), [1, 2], "both were answered just now");
+    walk.pass(31_000);
+    assert_eq!(askers(&mut walk), [2]);
+    assert_eq!(walk.worker(), Some(2), "whoever asks next is compared with it");
+}
+
+#[test]
 fn the_next_owner_of_a_port_gets_no_answer_to_older_questions() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);

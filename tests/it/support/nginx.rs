@@ -24,6 +24,7 @@ pub struct Builder {
     program: String,
     folder: Option<PathBuf>,
     workers: usize,
+    connections: usize,
     main: String,
     http: String,
 }
@@ -38,6 +39,12 @@ impl Builder {
     /// Worker processes; 2 if not said.
     pub fn workers(mut self, n: usize) -> Builder {
         self.workers = n;
+        self
+    }
+
+    /// Connections of each worker, in which its sockets for questions count; 1,024 if not said.
+    pub fn connections(mut self, n: usize) -> Builder {
+        self.connections = n;
         self
     }
 
@@ -70,7 +77,7 @@ impl Builder {
         }
         let status_port = free_port();
         let nginx = Nginx { program: self.program, folder, status_port, master: None, _temp: temp };
-        fs::write(nginx.conf(), nginx.configuration(self.workers, &self.main, &self.http)).unwrap();
+        fs::write(nginx.conf(), nginx.configuration(self.workers, self.connections, &self.main, &self.http)).unwrap();
         nginx
     }
 }
@@ -105,7 +112,7 @@ impl HttpAnswer {
 impl Nginx {
     pub fn builder() -> Builder {
         let program = nginx_program().to_owned();
-        Builder { program, folder: None, workers: 2, main: String::new(), http: String::new() }
+        Builder { program, folder: None, workers: 2, connections: 1024, main: String::new(), http: String::new() }
     }
 
     /// A sandbox for an nginx that asks for endpoints by DNS: `make tools` fetches it.
@@ -271,7 +278,7 @@ impl Nginx {
             && descriptors.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == error_log))
     }
 
-    fn configuration(&self, workers: usize, main: &str, http: &str) -> String {
+    fn configuration(&self, workers: usize, connections: usize, main: &str, http: &str) -> String {
         let dir = self.folder.display();
         let status_port = self.status_port;
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
@@ -289,7 +296,7 @@ impl Nginx {
 pid "{dir}/nginx.pid";
 error_log "{dir}/error.log" notice;
 {main}events {{
-    worker_connections 1024;
+    worker_connections {connections};
 }}
 http {{
     access_log "{dir}/access.log";

@@ -32,14 +32,14 @@ const NO_SERVER: &str = "server 127.0.0.1:1 down; # nginx accepts no upstream wi
 /// One backend, as an upstream has it.
 #[derive(Debug)]
 pub(in crate::render) struct UpstreamServer {
-    /// `None` for a host name or a Unix socket.
-    socket: Option<SocketAddr>,
+    /// Whether its address is one of IP, and not a host name or a Unix socket.
+    is_ip: bool,
     weight: u16,
     is_backup: bool,
     is_down: bool,
     is_draining: bool,
     limits: ServerLimits,
-    /// Its `server` line, then its key as the resource sees it, then who announced it: thousands are made for one render.
+    /// Its address as it was decoded, then its key as the resource sees it, then who announced it: thousands are kept.
     texts: Box<str>,
     /// Where the key begins in them.
     key_at: u32,
@@ -72,17 +72,10 @@ impl UpstreamServer {
     pub(in crate::render) fn new(backend: &Backend) -> UpstreamServer {
         let Backend { address, weight, backup, down, max_fails, fail_timeout, max_conns, .. } = backend;
         let limits = ServerLimits { max_fails: *max_fails, fail_timeout: *fail_timeout, max_conns: *max_conns };
-        let weight_or_none = if *weight == 1 { String::new() } else { format!(" weight={weight}") };
-        let mut texts = format!(
-            "{SERVER}{address}{weight_or_none} {}{}{};",
-            limits_text(limits),
-            if *backup { " backup" } else { "" },
-            if *down { " down" } else { "" }
-        );
-        let socket = match address {
-            SocketOrHost::V4(ip, port) => Some(SocketAddr::from((*ip, *port))),
-            SocketOrHost::V6(ip, port) => Some(SocketAddr::from((*ip, *port))),
-            SocketOrHost::Name(..) | SocketOrHost::Unix(_) => None,
+        let mut texts = address.to_string();
+        let is_ip = match address {
+            SocketOrHost::V4(..) | SocketOrHost::V6(..) => true,
+            SocketOrHost::Name(..) | SocketOrHost::Unix(_) => false,
         };
         let (weight, is_backup, is_down) = (*weight, *backup, *down);
         let is_draining = backend.state == BackendState::Draining;
@@ -94,22 +87,28 @@ impl UpstreamServer {
         };
         let (key_at, announcer_at) = (add(&backend.key), add(owner));
         let texts = texts.into();
-        UpstreamServer { socket, weight, is_backup, is_down, is_draining, limits, texts, key_at, announcer_at }
+        UpstreamServer { is_ip, weight, is_backup, is_down, is_draining, limits, texts, key_at, announcer_at }
     }
 
-    /// Returns its `server` line.
-    fn line(&self) -> &str {
-        self.texts.get(..self.key_at as usize).unwrap_or_default()
+    /// Adds its `server` line. `limits` is their text.
+    fn push_line(&self, limits: &str, text: &mut String) {
+        text.extend([SERVER, self.address()]);
+        if self.weight != 1 {
+            // Writing to a string cannot fail.
+            let _infallible = write!(text, " weight={}", self.weight);
+        }
+        let (backup, down) = (if self.is_backup { " backup" } else { "" }, if self.is_down { " down" } else { "" });
+        text.extend([" ", limits, backup, down, ";"]);
     }
 
     /// Returns its address, as it was decoded.
     pub(in crate::render) fn address(&self) -> &str {
-        let rest = self.line().strip_prefix(SERVER).unwrap_or_default();
-        rest.split_once(' ').map_or(rest, |(address, _)| address)
+        self.texts.get(..self.key_at as usize).unwrap_or_default()
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        let address = self.socket.filter(|_| !self.is_down)?;
+        // Read from the text: whole, it would be half of what each of thousands takes.
+        let address: SocketAddr = self.address().parse().ok().filter(|_| self.is_ip && !self.is_down)?;
         Some(Endpoint { address, weight: self.weight, is_backup: self.is_backup })
     }
 }
@@ -135,11 +134,15 @@ pub(in crate::render) fn print(
 }
 
 fn lines(servers: &[Arc<UpstreamServer>]) -> String {
-    let Some((first, others)) = servers.split_first() else { return NO_SERVER.to_owned() };
-    let bytes = servers.iter().map(|server| server.line().len() + BREAK.len()).sum();
-    let mut text = String::with_capacity(bytes);
-    text.push_str(first.line());
-    others.iter().for_each(|server| text.extend([BREAK, server.line()]));
+    let Some(first) = servers.first() else { return NO_SERVER.to_owned() };
+    let (mut text, mut limits, mut shown) = (String::new(), first.limits, limits_text(first.limits));
+    for (index, server) in servers.iter().enumerate() {
+        if server.limits != limits {
+            (limits, shown) = (server.limits, limits_text(server.limits));
+        }
+        text.push_str(if index == 0 { "" } else { BREAK });
+        server.push_line(&shown, &mut text);
+    }
     text
 }
 
@@ -170,7 +173,7 @@ fn names(
     options: &Options,
     servers: &[Arc<UpstreamServer>],
 ) -> (String, Vec<EndpointSet>) {
-    let fixed = || servers.iter().filter(|server| server.socket.is_none());
+    let fixed = || servers.iter().filter(|server| !server.is_ip);
     let sets = sets(options, servers);
     let mut directives = Vec::new();
     if !sets.is_empty() {
@@ -187,7 +190,11 @@ fn names(
         directives.extend(form.standby.iter().map(|standby| format!("include {standby}{label}.peers*;")));
         named.push(EndpointSet { name, endpoints });
     }
-    directives.extend(fixed().map(|server| server.line().to_owned()));
+    directives.extend(fixed().map(|server| {
+        let mut line = String::new();
+        server.push_line(&limits_text(server.limits), &mut line);
+        line
+    }));
     if !has_primary {
         directives.push(NO_SERVER.to_owned());
     }
@@ -197,7 +204,7 @@ fn names(
 /// Returns the endpoints of each line. nginx decides for each line who is backup: of one answer, all but those with the lowest
 /// priority are. So backups may stand beside primaries only if there is no other line.
 fn sets(options: &Options, servers: &[Arc<UpstreamServer>]) -> BTreeMap<LineKey, Vec<Endpoint>> {
-    if servers.iter().all(|server| server.socket.is_some() && server.is_down) {
+    if servers.iter().all(|server| server.is_ip && server.is_down) {
         // The name must exist before its first endpoint.
         return BTreeMap::from([(LineKey::new(options.limits, false), Vec::new())]);
     }
@@ -210,7 +217,7 @@ fn sets(options: &Options, servers: &[Arc<UpstreamServer>]) -> BTreeMap<LineKey,
         sets
     };
     let whole = grouped(false);
-    let is_alone = whole.len() == 1 && servers.iter().all(|server| server.socket.is_some());
+    let is_alone = whole.len() == 1 && servers.iter().all(|server| server.is_ip);
     if is_alone && whole.values().all(|endpoints| endpoints.len() <= MAX_ENDPOINTS_OF_NAME) {
         return whole;
     }

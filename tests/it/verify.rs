@@ -353,7 +353,7 @@ fn a_bystander_is_not_signalled(title: &str) {
     let mut bystander = Daemon::start(std::process::Command::new("sleep").arg0(title).arg("1000"));
     std::fs::write(driven.nginx.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("nginx is not running");
+    driven.sandbox.wait_log("checked files are in place, the reload is owed: nginx is not running");
     assert!(bystander.child.try_wait().unwrap().is_none(), "{title} was signalled");
     assert!(driven.live().contains("new.sock"), "checked files wait for nginx to start");
 }

@@ -9,6 +9,7 @@ use upstreamd::config::resource::{Defaults, ResourceFile};
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::{duration, resource, service, settings};
 use upstreamd::endpoints::answerer::{Answerer, Asker};
+use upstreamd::endpoints::asked::Asked;
 use upstreamd::endpoints::message::{self, DnsMessage};
 use upstreamd::endpoints::skydns::{self, KeyLeases, LeaseTimes, Moment, NamePlaces, NameTable, OwnDomain};
 use upstreamd::model::dns::Srv;
@@ -373,7 +374,10 @@ fn questions(input: &[u8]) {
     let (mut answerer, now) = (Answerer::new(address, 1), Instant::now());
     answerer.publish(vec![set], now);
     for is_nginx in [Some(false), None, Some(true), Some(true)] {
-        seen(answerer.take_datagram(Asker { socket: 0, address }, message::read(input), (now, now), is_nginx));
+        if let DnsMessage::Question(question) = message::read(input) {
+            let (asker, asked) = (Asker { socket: 0, address }, Asked::of(&question));
+            seen(answerer.take_question(asker, (question, asked), (now, now), is_nginx));
+        }
         seen(answerer.take_message(input, now, is_nginx));
     }
     seen(answerer.tick(now + Duration::from_secs(10)));

@@ -10,7 +10,7 @@ use hickory_proto::op::ResponseCode;
 
 use super::asked::Asked;
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
-use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller, REPEATS_WITHIN};
+use super::poller::{GROUPED_WITHIN, HOLD, HOLD_OF_SEVERAL, Handling, Poller, REPEATS_WITHIN};
 use super::targets::SharedNames;
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use named::Named;
@@ -19,6 +19,8 @@ use named::Named;
 const NGINX_UDP_BYTES: usize = 4096;
 /// Seconds for which nginx keeps the addresses of a target, which never change.
 const TARGET_TTL_SECONDS: u32 = 3600;
+/// Most answers whose time has come that are made at once, since each has a thousand bytes.
+const MAX_AT_ONCE: usize = 64;
 /// Most questions for names that nobody has published yet.
 const MAX_EARLY: usize = 4096;
 
@@ -80,6 +82,8 @@ pub struct Answerer {
     serial: u64,
     /// Number of workers seen so far.
     workers_seen: u64,
+    /// Time at which somebody asked for a name for the first time, the last one who did.
+    met_at: Option<Instant>,
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Names that each asker has asked for.
@@ -100,6 +104,7 @@ impl Answerer {
             shared: SharedNames::default(),
             serial: 0,
             workers_seen: 0,
+            met_at: None,
             due: BTreeSet::new(),
             by_asker: BTreeSet::new(),
             early: BTreeMap::new(),
@@ -192,37 +197,33 @@ impl Answerer {
         self.by_asker.remove(&(asker, name.clone()));
     }
 
-    /// Forgets who has not asked for a name for long, except the newest worker.
-    pub fn forget_gone(&mut self, name: &EndpointName, now: Instant) {
-        let gone = self.names.get(name).map(|named| named.gone_before_newest(now));
-        gone.into_iter().flatten().for_each(|asker| self.forget(asker, name));
+    /// Forgets who has not asked for a name for long, except its newest worker.
+    pub fn forget_gone(&mut self, now: Instant) {
+        let of_name = |(name, named): (&EndpointName, &Named)| {
+            named.gone_before_newest(now).into_iter().map(|asker| (asker, name.clone())).collect::<Vec<_>>()
+        };
+        let gone: Vec<(Asker, EndpointName)> = self.names.iter().flat_map(of_name).collect();
+        gone.into_iter().for_each(|(asker, name)| self.forget(asker, &name));
     }
 
-    /// Returns whether somebody has to find out who sent this message over UDP before it is taken: it counts only if it is nginx's.
-    pub fn must_identify(&self, from: Asker, message: &DnsMessage, now: Instant) -> bool {
-        let DnsMessage::Question(question) = message else { return false };
-        let Asked::Peers(name) = Asked::of(question) else { return false };
-        let pollers = self.names.get(&name).map(|named| named.pollers.iter()).into_iter().flatten();
+    /// Returns whether somebody has to find out who asked this over UDP before it is taken: it counts only if it is nginx's.
+    pub fn must_identify(&self, from: Asker, (question, asked): &(DnsQuestion, Asked), now: Instant) -> bool {
+        let Asked::Peers(name) = asked else { return false };
+        let poller = self.names.get(name).and_then(|named| named.poller(from));
         // A socket that has been silent may be somebody else's by now.
-        let is_known = |(asker, poller): &(Asker, Poller)| *asker == from && poller.is_certain && poller.asks(now);
-        !pollers.into_iter().any(is_known)
+        !poller.is_some_and(|poller| poller.is_certain && poller.asks(now) && !poller.was_replaced(question))
     }
 
-    /// Takes a message over UDP that has arrived at this time. Returns the reply, if there is one by now. `is_nginx` says whether nginx
+    /// Takes a question over UDP that has arrived at this time. Returns the reply, if there is one by now. `is_nginx` says whether nginx
     /// asks, `None` if that cannot be known; the question of somebody else is answered, and changes nothing.
-    pub fn take_datagram(
+    pub fn take_question(
         &mut self,
         from: Asker,
-        message: DnsMessage,
+        (question, asked): (DnsQuestion, Asked),
         (arrived, now): (Instant, Instant),
         is_nginx: Option<bool>,
     ) -> Option<Packet> {
-        let question = match message {
-            DnsMessage::Question(question) => question,
-            DnsMessage::Refuse(bytes) => return Some(Packet { to: from, bytes }),
-            DnsMessage::Ignore => return None,
-        };
-        match Asked::of(&question) {
+        match asked {
             Asked::Peers(name) => {
                 if is_nginx == Some(false) {
                     self.forget(from, &name);
@@ -293,19 +294,23 @@ impl Answerer {
         is_certain: bool,
     ) -> Option<Packet> {
         // One text for all that ask for it.
-        let name = self.names.get_key_value(&name)?.0.clone();
-        if self.names.get_mut(&name)?.poller(from).is_none() {
+        let (name, named) = self.names.get_key_value(&name).map(|(name, named)| (name.clone(), named))?;
+        let known = named.poller(from).filter(|poller| !poller.was_replaced(&question));
+        if known.is_none() {
+            self.forget(from, &name);
             self.meet(from, &name, now);
         }
         let named = self.names.get_mut(&name)?;
         let before = named.taken(now);
         let serial = named.serial;
-        let poller = named.poller(from)?;
+        let poller = named.poller_mut(from)?;
         poller.is_certain = is_certain;
-        let decision = poller.ask(&question, serial, arrived, now);
+        let decision = poller.ask(&question, serial, (arrived, now), self.met_at);
         poller.held = Some(Box::new(question));
         if decision == Handling::Hold && poller.due.is_none() {
-            let at = now + self.hold;
+            let latest = now + self.hold;
+            let from_earliest = (latest - GROUPED_WITHIN, EndpointName::first(), Asker::FIRST)..;
+            let at = self.due.range(from_earliest).next().map_or(latest, |(at, ..)| latest.min(*at));
             poller.due = Some(at);
             self.due.insert((at, name.clone(), from));
         }
@@ -317,6 +322,7 @@ impl Answerer {
 
     /// Remembers a new asker of a name. Questions that are held for the same socket and not repeated are those of a process that has ended.
     fn meet(&mut self, from: Asker, name: &EndpointName, now: Instant) {
+        self.met_at = Some(now);
         let Some(named) = self.names.get_mut(name) else { return };
         let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
             self.workers_seen += 1;
@@ -326,8 +332,8 @@ impl Answerer {
             self.forget(gone, name);
         }
         for other in self.asked_by(from) {
-            let named = self.names.get_mut(&other);
-            let is_over = |poller: &mut Poller| poller.held.is_some() && !poller.asks(now);
+            let named = self.names.get(&other);
+            let is_over = |poller: &Poller| poller.held.is_some() && !poller.asks(now);
             if named.and_then(|named| named.poller(from)).is_some_and(is_over) {
                 self.forget(from, &other);
             }
@@ -348,7 +354,7 @@ impl Answerer {
     /// Answers a held question.
     fn answer(&mut self, name: &EndpointName, asker: Asker, now: Instant) -> Option<Packet> {
         let named = self.names.get_mut(name)?;
-        let poller = named.poller(asker)?;
+        let poller = named.poller_mut(asker)?;
         if let Some(at) = poller.due.take() {
             self.due.remove(&(at, name.clone(), asker));
         }
@@ -357,16 +363,18 @@ impl Answerer {
         let bytes = question.answer_srv(&records, NGINX_UDP_BYTES);
         let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
         let serial = named.serial;
-        named.poller(asker)?.answer(serial, by_tcp, now);
+        named.poller_mut(asker)?.answer(serial, by_tcp, now);
         Some(Packet { to: asker, bytes })
     }
 
-    /// Answers what has been held for long enough.
+    /// Answers what has been held for long enough, a limited number at a time.
     pub fn tick(&mut self, now: Instant) -> Vec<Packet> {
-        let mut packets = Vec::new();
-        while let Some((at, name, asker)) = self.due.first().cloned().filter(|(at, ..)| *at <= now) {
-            self.due.remove(&(at, name.clone(), asker));
-            packets.extend(self.answer(&name, asker, now));
+        let is_due = |(at, ..): &&(Instant, EndpointName, Asker)| *at <= now;
+        let due: Vec<_> = self.due.iter().take_while(is_due).take(MAX_AT_ONCE).cloned().collect();
+        let mut packets = Vec::with_capacity(due.len());
+        for one in due {
+            self.due.remove(&one);
+            packets.extend(self.answer(&one.1, one.2, now));
         }
         packets
     }
@@ -418,9 +426,10 @@ impl Answerer {
         self.names.get(name).map(|named| &named.endpoints)
     }
 
-    /// Returns the newest worker that has asked for a name, and again after an answer.
-    pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
-        self.names.get(name)?.newest_worker()
+    /// Returns the newest worker that has asked for a name, and again after an answer; and whether nginx has the present set.
+    pub fn progress(&self, name: &EndpointName, now: Instant) -> (Option<Worker>, Uptake) {
+        let named = self.names.get(name);
+        named.map_or((None, Uptake::Unasked), |named| (named.newest_worker(), named.uptake(now)))
     }
 }
 

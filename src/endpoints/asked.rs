@@ -6,7 +6,8 @@ use super::message::DnsQuestion;
 use crate::model::endpoints::{DOMAIN, EndpointName, SERVICE};
 
 /// The subject of a question.
-pub(super) enum Asked {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
     /// The SRV records of a set.
     Peers(EndpointName),
     /// The addresses of a target with this label.
@@ -17,7 +18,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Returns the subject of this question.
-    pub(super) fn of(question: &DnsQuestion) -> Asked {
+    pub fn of(question: &DnsQuestion) -> Asked {
         let name = question.name();
         let Some(below) = name.strip_suffix(DOMAIN).and_then(|below| below.strip_suffix('.')) else {
             return Asked::Foreign;

@@ -3,22 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::endpoints::{EndpointName, SILENT_AFTER_SECONDS};
+use crate::model::endpoints::EndpointName;
 use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
 
-use lost::LostEndpoints;
+use record::{NameRecord, SilenceRemedy, Use};
 
 mod lost;
+mod record;
 
-/// Time from the first answer of a worker until nginx is reloaded without the lines on disk: further names may follow.
-const CLEAN_AFTER: Duration = Duration::from_secs(5);
 /// Time within which a reload ends.
 const RELOADS_WITHIN: Duration = Duration::from_secs(120);
 /// Time after a reload for which it is remembered: whoever asks is known as a worker only with its second question.
@@ -29,8 +27,6 @@ const STARTS_WITHIN: Duration = Duration::from_secs(1);
 const READS_WITHIN: Duration = Duration::from_secs(5);
 /// Time within which nginx repeats a question that has no answer: it does after five seconds.
 const REPEATS_WITHIN: Duration = Duration::from_secs(7);
-/// Time without a question after which nginx is taken for one that does not ask.
-const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,56 +44,6 @@ pub struct NamedIn {
     pub resource: Arc<str>,
     /// Its file, or that of one of its instances.
     pub dest: PathBuf,
-}
-
-/// Whether a live file has a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    /// A render has it that is not live yet.
-    Planned,
-    /// The live file has it.
-    Live,
-    /// Its resource is gone from conf.d. The file stays, so nginx may ask for it as before, and nobody makes sure that it does.
-    Orphaned,
-    /// No file has it any more; old workers may still ask.
-    Over,
-}
-
-/// One name.
-#[derive(Debug)]
-struct NameRecord {
-    place: NamedIn,
-    knows_backups: bool,
-    usage: Use,
-    /// Until when its lines are off the disk, because nginx is being reloaded and has the set.
-    withheld_until: Option<Instant>,
-    /// When the lines were off the disk, lately: a worker that began to ask then has not read them.
-    clean: Vec<RangeInclusive<Instant>>,
-    /// The newest worker.
-    worker: Option<Worker>,
-    /// Whether that worker has read the lines on disk: they stay in it until a reload.
-    has_lines: bool,
-    /// When nginx has to be reloaded without them; `None` once it was said.
-    clean_at: Option<Instant>,
-    /// The endpoints that the set has lost.
-    lost: LostEndpoints,
-    /// The worker of an earlier run of ours that had not read them.
-    known_clean: Option<SocketAddr>,
-    /// Since when nobody asks.
-    silent_since: Option<Instant>,
-    /// What was done about that.
-    remedy: SilenceRemedy,
-}
-
-/// The remedy for a name that nobody asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SilenceRemedy {
-    /// Nothing.
-    None,
-    /// A reload of nginx is owed.
-    Owed,
-    /// nginx was reloaded.
-    Reloaded,
 }
 
 /// All names.
@@ -119,22 +65,7 @@ impl Ledger {
     /// Records the names that a render of this file has.
     pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) {
         for NameUse { name, knows_backups } in uses {
-            let entry = self.names.entry(name.clone()).or_insert_with(|| {
-                Box::new(NameRecord {
-                    place: place.clone(),
-                    knows_backups: *knows_backups,
-                    usage: Use::Planned,
-                    withheld_until: None,
-                    clean: Vec::new(),
-                    worker: None,
-                    has_lines: false,
-                    clean_at: None,
-                    lost: LostEndpoints::default(),
-                    known_clean: None,
-                    silent_since: Some(now),
-                    remedy: SilenceRemedy::None,
-                })
-            });
+            let entry = self.names.entry(name.clone()).or_insert_with(|| Box::new(NameRecord::planned(place, now)));
             entry.knows_backups = *knows_backups;
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
                 entry.usage = Use::Planned;
@@ -162,8 +93,7 @@ impl Ledger {
 
     /// Returns the worker that is known not to have read the lines on disk.
     pub fn clean_worker(&self, name: &EndpointName) -> Option<SocketAddr> {
-        let entry = self.names.get(name)?;
-        entry.worker.filter(|_| !entry.has_lines).map(|worker| worker.address)
+        self.names.get(name)?.clean_worker()
     }
 
     /// Records that the live file of this destination has these names and no others. Returns whether that is new.
@@ -267,27 +197,19 @@ impl Ledger {
         self.names.remove(name);
     }
 
-    /// Records the newest worker that asks for a name, and whether somebody asks.
-    pub fn look(&mut self, name: &EndpointName, worker: Option<Worker>, uptake: Uptake, now: Instant) {
-        let Some(entry) = self.names.get_mut(name) else { return };
-        if uptake == Uptake::Unasked {
-            entry.silent_since.get_or_insert(now);
-        } else {
-            (entry.silent_since, entry.remedy) = (None, SilenceRemedy::None);
+    /// Records the newest worker that asks for a name, and whether somebody asks. Returns whether another worker is clean now.
+    pub fn look(&mut self, name: &EndpointName, progress: (Option<Worker>, Uptake), now: Instant) -> bool {
+        let Some(entry) = self.names.get_mut(name) else { return false };
+        entry.look(progress, &self.cleaning, now)
+    }
+
+    /// Does that for all names.
+    pub fn look_at_all(&mut self, progress: impl Fn(&EndpointName) -> (Option<Worker>, Uptake), now: Instant) -> bool {
+        let mut is_new = false;
+        for (name, entry) in &mut self.names {
+            is_new |= entry.look(progress(name), &self.cleaning, now);
         }
-        let known = entry.worker;
-        let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
-            return;
-        };
-        let is_known_clean = known.is_none() && entry.known_clean.take() == Some(worker.address);
-        entry.worker = Some(worker);
-        entry.has_lines = !is_known_clean && !entry.clean.iter().any(|during| during.contains(&worker.since));
-        // The first that we know of may have read the lines long before it could ask us.
-        if known.is_some() {
-            entry.lost.at.take_if(|at| *at < worker.since);
-        }
-        let at = if entry.is_stale() { now } else { worker.since + CLEAN_AFTER };
-        entry.clean_at = (entry.has_lines && !self.cleaning.contains(&entry.place.resource)).then_some(at);
+        is_new
     }
 
     /// Begins a reload of nginx. The lines of names that somebody asks for are withheld from the disk, whichever group is reloaded: the
@@ -378,9 +300,7 @@ impl Ledger {
 
     /// Returns when something may be due.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let times = self.names.values();
-        let times = times.flat_map(|entry| [entry.clean_at(), entry.silent_at(), entry.withheld_until]);
-        times.flatten().filter(|at| *at > now).min()
+        self.names.values().filter_map(|entry| entry.wake_at(now)).min()
     }
 
     /// Returns whether no file has a name any more.
@@ -407,28 +327,6 @@ impl Ledger {
     /// Returns whether the lines of a name belong on disk.
     pub fn wants_lines(&self, name: &EndpointName) -> bool {
         self.names.get(name).is_some_and(|entry| entry.withheld_until.is_none())
-    }
-}
-
-impl NameRecord {
-    /// Records until when workers that begin to ask have not read the lines, if these are off the disk.
-    fn clean_until(&mut self, until: Instant) {
-        if let (Some(_), Some(during)) = (self.withheld_until, self.clean.last_mut()) {
-            *during = *during.start()..=until;
-        }
-    }
-
-    fn is_stale(&self) -> bool {
-        self.has_lines && self.lost.at.is_some()
-    }
-
-    fn clean_at(&self) -> Option<Instant> {
-        self.clean_at.filter(|_| self.usage == Use::Live)
-    }
-
-    fn silent_at(&self) -> Option<Instant> {
-        let counts = self.usage == Use::Live && self.remedy != SilenceRemedy::Owed;
-        self.silent_since.filter(|_| counts).map(|since| since + SILENT_AFTER)
     }
 }
 

@@ -48,23 +48,26 @@ pub fn read(bytes: &[u8]) -> DnsMessage {
         return DnsMessage::Ignore;
     }
     let id = u16::from_be_bytes([*first, *second]);
-    let Ok(message) = Message::from_vec(bytes) else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
+    let Ok(mut message) = Message::from_vec(bytes) else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
     if message.metadata.op_code != OpCode::Query {
         return refuse(id, message.metadata.op_code, ResponseCode::NotImp);
     }
-    let [query] = message.queries.as_slice() else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
+    let (Some(query), []) = (message.queries.pop(), message.queries.as_slice()) else {
+        return refuse(id, OpCode::Query, ResponseCode::FormErr);
+    };
     if message.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
         return refuse(id, OpCode::Query, ResponseCode::BADVERS);
     }
+    let is_internet = query.query_class == DNSClass::IN;
     let question = DnsQuestion {
         id,
-        query: query.clone(),
+        query,
         wants_recursion: message.metadata.recursion_desired,
         udp_bytes: message.edns.as_ref().map(Edns::max_payload),
     };
-    match query.query_class {
-        DNSClass::IN => DnsMessage::Question(question),
-        _ => DnsMessage::Refuse(question.refusal(ResponseCode::Refused)),
+    match is_internet {
+        true => DnsMessage::Question(question),
+        false => DnsMessage::Refuse(question.refusal(ResponseCode::Refused)),
     }
 }
 
@@ -120,7 +123,8 @@ impl DnsQuestion {
 
     /// Returns the name, in lower case and without the final dot.
     pub fn name(&self) -> String {
-        let mut name = self.query.name.to_ascii().to_ascii_lowercase();
+        let mut name = self.query.name.to_ascii();
+        name.make_ascii_lowercase();
         name.truncate(name.trim_end_matches('.').len());
         name
     }
@@ -168,24 +172,22 @@ impl DnsQuestion {
     }
 
     fn with_srv(&self, records: &[Srv]) -> Option<Vec<u8>> {
-        let plain = DnsQuestion { udp_bytes: None, ..self.clone() };
-        let mut bytes = plain.reply(ResponseCode::NoError).to_vec().ok()?;
+        let mut bytes = self.plain_reply(ResponseCode::NoError).to_vec().ok()?;
         let count = u16::try_from(records.len()).ok()?;
         bytes.get_mut(6..8)?.copy_from_slice(&count.to_be_bytes());
         for Srv { priority, weight, port, target } in records {
-            let mut name = Vec::with_capacity(target.len() + 2);
-            for label in target.split('.') {
-                name.push(u8::try_from(label.len()).ok().filter(|length| *length < 64)?);
-                name.extend(label.bytes());
-            }
-            name.push(0);
-            let length = u16::try_from(name.len() + 6).ok()?;
+            // Three numbers, each label with its length, and the end of the name.
+            let length = u16::try_from(6 + target.len() + 2).ok()?;
             // The owner's pointer, SRV, IN, a time to live of zero.
             bytes.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 0]);
             for number in [length, *priority, *weight, *port] {
                 bytes.extend(number.to_be_bytes());
             }
-            bytes.extend(name);
+            for label in target.split('.') {
+                bytes.push(u8::try_from(label.len()).ok().filter(|length| *length < 64)?);
+                bytes.extend(label.as_bytes());
+            }
+            bytes.push(0);
         }
         Some(bytes)
     }
@@ -197,17 +199,22 @@ impl DnsQuestion {
 
     /// Returns a reply to fill.
     pub fn reply(&self, code: ResponseCode) -> Message {
+        let mut message = self.plain_reply(code);
+        if self.udp_bytes.is_some() {
+            let mut edns = Edns::new();
+            edns.set_max_payload(MAX_UDP_BYTES as u16);
+            message.set_edns(edns);
+        }
+        message
+    }
+
+    fn plain_reply(&self, code: ResponseCode) -> Message {
         let mut message = Message::new(self.id, MessageType::Response, OpCode::Query);
         message.metadata.authoritative = true;
         message.metadata.recursion_desired = self.wants_recursion;
         message.metadata.recursion_available = true;
         message.metadata.response_code = code;
         message.queries.push(self.query.clone());
-        if self.udp_bytes.is_some() {
-            let mut edns = Edns::new();
-            edns.set_max_payload(MAX_UDP_BYTES as u16);
-            message.set_edns(edns);
-        }
         message
     }
 

@@ -2,7 +2,7 @@
 //! change arrives in milliseconds and without a reload. Never asks a store, and never writes nginx's files.
 
 pub mod answerer;
-mod asked;
+pub mod asked;
 pub mod ledger;
 pub mod message;
 pub mod name_service;

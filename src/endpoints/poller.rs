@@ -11,6 +11,9 @@ pub(super) const HOLD: Duration = Duration::from_secs(9);
 /// The same if nginx has several addresses to ask. In the fifth second (it counts whole ones) it repeats a question, to the next address
 /// and from a socket that we do not know, so it must have its answer by then.
 pub(super) const HOLD_OF_SEVERAL: Duration = Duration::from_millis(3500);
+/// Answers that are due within this time of each other are sent together, since who is woken for one has the next ones for little; their
+/// questions come together then, too.
+pub(super) const GROUPED_WITHIN: Duration = Duration::from_millis(250);
 /// Time within which nginx repeats a question that is held: it does so every five seconds.
 pub(super) const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
@@ -74,8 +77,17 @@ impl Poller {
         }
     }
 
-    /// Takes a question that has arrived at this time while the set has this serial.
-    pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, arrived: Instant, now: Instant) -> Handling {
+    /// Takes a question that has arrived at this time while the set has this serial. `met_at` is the time at which somebody asked for
+    /// the first time, whoever it was.
+    pub(super) fn ask(
+        &mut self,
+        question: &DnsQuestion,
+        serial: u64,
+        (arrived, now): (Instant, Instant),
+        met_at: Option<Instant>,
+    ) -> Handling {
+        // If a process has started since the last answer, it may be the one that asks, by accident from the same address.
+        let has_last_answer = self.held.is_some() || met_at.is_none_or(|at| at <= self.active_at);
         self.active_at = now;
         self.is_late = now.duration_since(arrived) > LATE_AFTER;
         let repeats = self.last_id.replace(question.id) == Some(question.id);
@@ -86,7 +98,13 @@ impl Poller {
         if !repeats && self.answered.is_some() {
             self.taken = self.answered;
         }
-        if self.answered == Some(serial) && !self.is_late { Handling::Hold } else { Handling::Answer }
+        let has_set = has_last_answer && self.answered == Some(serial);
+        if has_set && !self.is_late { Handling::Hold } else { Handling::Answer }
+    }
+
+    /// Returns whether this question comes from a process that has started since: nginx asks a new one only after the answer to the last.
+    pub(super) fn was_replaced(&self, question: &DnsQuestion) -> bool {
+        self.held.is_some() && self.last_id != Some(question.id)
     }
 
     /// Records an answer with this serial.

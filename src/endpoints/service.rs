@@ -19,8 +19,9 @@ use crate::world::nginx_users::NginxUsers;
 use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
+use super::asked::Asked;
 use super::ledger::{Ledger, NameUse, NamedIn};
-use super::message;
+use super::message::{self, DnsMessage};
 use super::saved::{self, NameOnDisk, SavedSet};
 use super::taken::TakenAnswers;
 use super::until_live::until_live;
@@ -236,11 +237,10 @@ impl EndpointService {
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, save_at, next_look, .. } = &mut *inner;
         *is_unsaved |= ledger.put_back(now);
-        let mut names = answerer.take_changed();
+        let changed = answerer.take_changed();
         if next_look.is_none_or(|at| at <= now) {
             *next_look = Some(now + LOOK_PAUSE);
-            names.extend(ledger.names().map(|(name, ..)| name.clone()));
-            names.iter().for_each(|name| answerer.forget_gone(name, now));
+            answerer.forget_gone(now);
             for name in ledger.unused(fs::has_content, now) {
                 if answerer.uptake(&name, now) == Uptake::Unasked {
                     answerer.withdraw(&name);
@@ -248,11 +248,11 @@ impl EndpointService {
                     *is_unsaved = true;
                 }
             }
-        }
-        for name in names {
-            let before = ledger.clean_worker(&name);
-            ledger.look(&name, answerer.newest_worker(&name), answerer.uptake(&name, now), now);
-            *is_unsaved |= ledger.clean_worker(&name) != before;
+            *is_unsaved |= ledger.look_at_all(|name| answerer.progress(name, now), now);
+        } else {
+            for name in changed {
+                *is_unsaved |= ledger.look(&name, answerer.progress(&name, now), now);
+            }
         }
         let is_due = *is_unsaved && save_at.is_none_or(|at| at <= now);
         if is_due {
@@ -397,8 +397,14 @@ impl Respond for EndpointService {
         if waited > WAITS_FOR {
             return None;
         }
-        let (asker, message) = (Asker { socket, address: from }, message::read(bytes));
-        let must_identify = self.inner().answerer.must_identify(asker, &message, clock::now());
+        let question = match message::read(bytes) {
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(bytes) => return Some(bytes),
+            DnsMessage::Ignore => return None,
+        };
+        let (asker, asked) = (Asker { socket, address: from }, Asked::of(&question));
+        let question = (question, asked);
+        let must_identify = self.inner().answerer.must_identify(asker, &question, clock::now());
         // That asks the kernel: passes and the loop do not wait for it.
         let is_nginx = match (must_identify, self.addresses.get(socket)) {
             (false, _) => Some(true),
@@ -408,7 +414,7 @@ impl Respond for EndpointService {
         let now = clock::now();
         let arrived = now.checked_sub(waited).unwrap_or(now);
         let mut inner = self.inner();
-        let packet = inner.answerer.take_datagram(asker, message, (arrived, now), is_nginx);
+        let packet = inner.answerer.take_question(asker, question, (arrived, now), is_nginx);
         let has_news = inner.answerer.has_news();
         drop(inner);
         if has_news {

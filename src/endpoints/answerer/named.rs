@@ -1,6 +1,5 @@
 //! One name: its set, and who asks for it. Pure.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,16 +75,16 @@ impl Named {
     /// Returns the newest worker that has asked in each upstream, and again after an answer. Its address is the same one whichever upstream
     /// asks first, after a restart of ours too.
     pub(super) fn newest_worker(&self) -> Option<Worker> {
-        let known = self.pollers.iter().filter(|(_, poller)| poller.has_taken_any());
-        let mut known: Vec<Worker> = known
-            .map(|(asker, poller)| Worker { number: poller.number, address: asker.address, since: poller.since })
-            .collect();
-        known.sort_unstable_by_key(|worker| Reverse(worker.number));
-        known.dedup_by_key(|worker| worker.number);
-        known.truncate(self.upstreams);
-        let newest = *known.first().filter(|_| known.len() == self.upstreams)?;
-        let address = known.iter().map(|worker| worker.address).min()?;
-        Some(Worker { address, ..newest })
+        let known = || self.pollers.iter().filter(|(_, poller)| poller.has_taken_any());
+        let numbers = || known().map(|(_, poller)| poller.number);
+        let (_, newest) = known().max_by_key(|(_, poller)| poller.number)?;
+        let mut oldest = newest.number;
+        for _ in 1..self.upstreams {
+            oldest = numbers().filter(|number| *number < oldest).max()?;
+        }
+        let of_each = known().filter(|(_, poller)| poller.number >= oldest);
+        let address = of_each.map(|(asker, _)| asker.address).min()?;
+        Some(Worker { number: newest.number, address, since: newest.since })
     }
 
     /// Returns the serial of the first set that nginx has not taken; `None` if it has the present one.
@@ -109,7 +108,12 @@ impl Named {
     }
 
     /// Returns what is known of an asker.
-    pub(super) fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {
+    pub(super) fn poller(&self, asker: Asker) -> Option<&Poller> {
+        self.pollers.iter().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
+    }
+
+    /// Returns the same to change it.
+    pub(super) fn poller_mut(&mut self, asker: Asker) -> Option<&mut Poller> {
         self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{RData, Record, RecordType};
 
+use super::named::MAX_POLLERS;
 use super::*;
 
 const REFUGE: &str = "127.0.0.153:503";
@@ -62,9 +63,11 @@ impl Walk {
 
     /// Takes a message as the service does.
     fn take(&mut self, asker: Asker, bytes: &[u8], is_nginx: Option<bool>) -> Option<Packet> {
-        let message = message::read(bytes);
-        let is_nginx = if self.answerer.must_identify(asker, &message, self.now) { is_nginx } else { Some(true) };
-        self.answerer.take_datagram(asker, message, (self.now - self.waiting, self.now), is_nginx)
+        let DnsMessage::Question(question) = message::read(bytes) else { panic!("no question") };
+        let (asked, times) = (Asked::of(&question), (self.now - self.waiting, self.now));
+        let question = (question, asked);
+        let is_nginx = if self.answerer.must_identify(asker, &question, self.now) { is_nginx } else { Some(true) };
+        self.answerer.take_question(asker, question, times, is_nginx)
     }
 
     /// Asks at one of our addresses.
@@ -77,7 +80,7 @@ impl Walk {
     }
 
     fn worker(&self) -> Option<u64> {
-        self.answerer.newest_worker(&self.name).map(|worker| worker.number)
+        self.answerer.progress(&self.name, self.now).0.map(|worker| worker.number)
     }
 
     fn tick(&mut self) -> Vec<u16> {
@@ -171,6 +174,77 @@ fn a_held_question_is_answered_before_nginx_gives_it_up() {
     assert_eq!(walk.tick(), [1]);
     assert_eq!(walk.answerer.wake_at(), None);
     assert_eq!(walk.uptake(), Uptake::Taken, "the set is still the one that it had");
+}
+
+#[test]
+fn a_new_process_at_the_socket_of_one_that_has_ended_gets_its_answer() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    let answer = || Some(vec![81]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 11), walk.worker()), (None, Some(1)));
+    // nginx repeats its question until that has an answer.
+    walk.pass(3000);
+    assert_eq!((walk.ask(1, 12), walk.worker()), (answer(), None), "while a question is held");
+    assert_eq!((walk.answerer.wake_at(), walk.answerer.by_asker.len()), (None, 1));
+    walk.pass(500);
+    walk.ask(2, 20);
+    walk.pass(500);
+    assert_eq!(walk.ask(1, 13), answer(), "a process has started meanwhile");
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 14), walk.worker()), (None, Some(2)));
+    walk.pass(3000);
+    walk.users_are_known = false;
+    let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 17);
+    assert!(walk.take(asker(1), &question, Some(false)).is_some());
+    assert_eq!((walk.uptake(), walk.worker()), (Uptake::Unasked, None), "somebody else who is at that socket now");
+}
+
+#[test]
+fn answers_that_are_due_within_a_moment_of_each_other_are_sent_together() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    for port in 1..=5 {
+        walk.ask(port, 1);
+    }
+    walk.pass(1000);
+    let mut hold = |port, id| {
+        assert_eq!(walk.ask(port, id), None);
+        let due = walk.answerer.due.last().map(|(at, ..)| *at);
+        let held_for = due.map(|at| at - walk.now);
+        walk.pass(100);
+        held_for
+    };
+    let millis = |millis| Some(HOLD - Duration::from_millis(millis));
+    assert_eq!([hold(1, 10), hold(2, 20), hold(3, 30)], [millis(0), millis(100), millis(200)]);
+    assert_eq!([hold(4, 40), hold(5, 50)], [millis(0), millis(100)], "each within a quarter of a second of the first");
+    walk.pass(8500);
+    assert_eq!(walk.tick(), [1, 2, 3]);
+    walk.pass(299);
+    assert!(walk.tick().is_empty());
+    walk.pass(1);
+    assert_eq!(walk.tick(), [4, 5]);
+}
+
+#[test]
+fn answers_of_one_moment_are_made_a_few_at_a_time() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    let ports = || 1..=MAX_POLLERS as u16;
+    ports().for_each(|port| assert!(walk.ask(port, 10).is_some()));
+    walk.pass(1000);
+    ports().for_each(|port| assert!(walk.ask(port, 11).is_none()));
+    let other = EndpointName::new("other-1");
+    walk.answerer.publish(vec![EndpointSet { name: other.clone(), endpoints: endpoints(&["10.0.0.2:82"]) }], walk.now);
+    walk.name = other;
+    assert!(walk.ask(7, 20).is_some());
+    walk.pass(1000);
+    assert!(walk.ask(7, 21).is_none());
+    walk.pass(9000);
+    assert_eq!(walk.tick().len(), MAX_AT_ONCE);
+    assert_eq!(walk.answerer.wake_at(), Some(walk.now), "there are more");
+    assert_eq!((walk.tick().len(), walk.tick().len()), (MAX_POLLERS + 1 - MAX_AT_ONCE, 0));
 }
 
 #[test]
@@ -286,7 +360,7 @@ fn somebody_who_looks_a_name_up_is_no_worker() {
     assert_eq!(walk.worker(), None, "it may be anybody");
     walk.pass(1000);
     walk.ask(1, 11);
-    assert_eq!(walk.answerer.newest_worker(&walk.name).map(|worker| worker.since), Some(began));
+    assert_eq!(walk.answerer.progress(&walk.name, walk.now).0.map(|worker| worker.since), Some(began));
     assert_eq!(walk.ask(2, 20), Some(vec![81]));
     walk.pass(1000);
     assert_eq!(walk.ask(2, 20), Some(vec![81]), "a repeat");
@@ -341,7 +415,7 @@ fn a_worker_with_several_upstreams_has_one_address_whoever_asks_first() {
             walk.pass(1000);
             walk.ask(port, 11);
         }
-        walk.answerer.newest_worker(&walk.name).map(|worker| (worker.number, worker.address.port()))
+        walk.answerer.progress(&walk.name, walk.now).0.map(|worker| (worker.number, worker.address.port()))
     };
     assert_eq!((seen([1, 2]), seen([2, 1])), (Some((2, 1)), Some((2, 1))));
 }
@@ -472,12 +546,15 @@ fn who_counted_before_nginx_was_known_is_judged_again() {
     walk.users_are_known = false;
     for port in [1, STRANGER] {
         walk.ask(port, 1);
+    }
+    walk.pass(1000);
+    for port in [1, STRANGER] {
         assert_eq!(walk.ask(port, 2), None, "held");
     }
     assert_eq!(walk.worker(), Some(2));
     walk.users_are_known = true;
-    assert_eq!(walk.ask(STRANGER, 3), Some(vec![81]));
-    assert_eq!((walk.ask(1, 3), walk.worker()), (None, Some(1)));
+    assert_eq!(walk.ask(STRANGER, 2), Some(vec![81]));
+    assert_eq!((walk.ask(1, 2), walk.worker()), (None, Some(1)));
     assert_eq!(walk.publish(&["10.0.0.2:82"]), [1], "only nginx has a question that is held");
 }
 
@@ -486,9 +563,14 @@ fn a_socket_that_was_silent_may_be_somebody_elses() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);
     walk.ask(1, 1);
+    walk.pass(1000);
     assert_eq!(walk.ask(1, 2), None, "held");
-    let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 3);
-    let must_identify = |walk: &Walk| walk.answerer.must_identify(asker(1), &message::read(&question), walk.now);
+    let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 2);
+    let must_identify = |walk: &Walk| {
+        let DnsMessage::Question(question) = message::read(&question) else { panic!("no question") };
+        let asked = Asked::of(&question);
+        walk.answerer.must_identify(asker(1), &(question, asked), walk.now)
+    };
     assert!(!must_identify(&walk));
     walk.pass(8000);
     assert!(must_identify(&walk));
@@ -529,7 +611,7 @@ fn workers_that_are_gone_are_forgotten_but_for_the_newest() {
     }
     let askers = |walk: &mut Walk| {
         walk.tick();
-        walk.answerer.forget_gone(&walk.name.clone(), walk.now);
+        walk.answerer.forget_gone(walk.now);
         assert_eq!(walk.answerer.by_asker.len(), walk.answerer.names[&walk.name].pollers.len());
         walk.answerer.by_asker.iter().map(|(asker, _)| asker.address.port()).collect::<Vec<_>>()
     };

@@ -1,5 +1,6 @@
 //! What becomes of names while nginx asks, reloads or is silent, and while files come and go.
 
+use super::record::CLEAN_AFTER;
 use super::*;
 use crate::endpoints::saved::lines_text;
 use crate::model::endpoints::Endpoint;
@@ -43,7 +44,7 @@ impl Walk {
     }
 
     fn asks(&mut self, number: u64) {
-        self.ledger.look(&name(), Some(worker(number, self.now)), Uptake::Taken, self.now);
+        self.ledger.look(&name(), (Some(worker(number, self.now)), Uptake::Taken), self.now);
     }
 
     fn must_clean(&mut self) -> bool {
@@ -99,13 +100,13 @@ fn names_asked_for_one_after_the_other_are_cleaned_by_one_reload() {
     walk.asks(1);
     walk.pass(5);
     assert!(walk.must_clean());
-    walk.ledger.look(&second, Some(worker(2, walk.now)), Uptake::Taken, walk.now);
+    walk.ledger.look(&second, (Some(worker(2, walk.now)), Uptake::Taken), walk.now);
     walk.pass(5);
     assert!(!walk.must_clean(), "it is owed already");
     walk.reload(false);
     walk.pass(1);
     walk.end_reload(ReloadEnd::Verified);
-    walk.ledger.look(&second, Some(worker(3, walk.now)), Uptake::Taken, walk.now);
+    walk.ledger.look(&second, (Some(worker(3, walk.now)), Uptake::Taken), walk.now);
     walk.pass(5);
     assert!(walk.must_clean(), "its lines were on disk");
 }
@@ -203,7 +204,7 @@ fn a_reload_for_one_group_cleans_the_names_of_all() {
         walk.pass(1);
         walk.reload(true);
         for name in [name(), other.clone()] {
-            walk.ledger.look(&name, Some(worker(number, began)), Uptake::Taken, walk.now);
+            walk.ledger.look(&name, (Some(worker(number, began)), Uptake::Taken), walk.now);
         }
         walk.pass(100);
         assert!(!walk.must_clean());
@@ -247,7 +248,7 @@ fn a_file_whose_names_nobody_asks_for_is_known() {
     assert_eq!(silent(&mut walk), Some(true));
     assert_eq!(silent(&mut walk), None);
     walk.asks(1);
-    walk.ledger.look(&name(), Some(worker(1, walk.now)), Uptake::Unasked, walk.now);
+    walk.ledger.look(&name(), (Some(worker(1, walk.now)), Uptake::Unasked), walk.now);
     walk.pass(14);
     assert_eq!(silent(&mut walk), None);
     walk.pass(1);

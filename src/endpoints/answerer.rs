@@ -2,7 +2,7 @@
 //! proves that nginx has taken the last answer. Pure: messages and the time go in, messages to send come out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use named::Named;
 const NGINX_UDP_BYTES: usize = 4096;
 /// Seconds for which nginx keeps the addresses of a target, which never change.
 const TARGET_TTL_SECONDS: u32 = 3600;
-/// Most answers whose time has come that are made at once, since each has a thousand bytes.
+/// Most answers whose time has come that are made at once, since each may have thousands of bytes.
 const MAX_AT_ONCE: usize = 64;
 /// Most questions for names that nobody has published yet.
 const MAX_EARLY: usize = 4096;
@@ -82,8 +82,8 @@ pub struct Answerer {
     serial: u64,
     /// Number of workers seen so far.
     workers_seen: u64,
-    /// Time at which somebody asked for a name for the first time, the last one who did.
-    met_at: Option<Instant>,
+    /// Machine of the last one who asked for a name for the first time, and when.
+    met: Option<(IpAddr, Instant)>,
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Names that each asker has asked for.
@@ -104,7 +104,7 @@ impl Answerer {
             shared: SharedNames::default(),
             serial: 0,
             workers_seen: 0,
-            met_at: None,
+            met: None,
             due: BTreeSet::new(),
             by_asker: BTreeSet::new(),
             early: BTreeMap::new(),
@@ -211,7 +211,7 @@ impl Answerer {
         let Asked::Peers(name) = asked else { return false };
         let poller = self.names.get(name).and_then(|named| named.poller(from));
         // A socket that has been silent may be somebody else's by now.
-        !poller.is_some_and(|poller| poller.is_certain && poller.asks(now) && !poller.was_replaced(question))
+        !poller.is_some_and(|poller| poller.is_certain && poller.asks(now) && !poller.was_replaced(question, now))
     }
 
     /// Takes a question over UDP that has arrived at this time. Returns the reply, if there is one by now. `is_nginx` says whether nginx
@@ -295,7 +295,7 @@ impl Answerer {
     ) -> Option<Packet> {
         // One text for all that ask for it.
         let (name, named) = self.names.get_key_value(&name).map(|(name, named)| (name.clone(), named))?;
-        let known = named.poller(from).filter(|poller| !poller.was_replaced(&question));
+        let known = named.poller(from).filter(|poller| !poller.was_replaced(&question, now));
         if known.is_none() {
             self.forget(from, &name);
             self.meet(from, &name, now);
@@ -305,7 +305,8 @@ impl Answerer {
         let serial = named.serial;
         let poller = named.poller_mut(from)?;
         poller.is_certain = is_certain;
-        let decision = poller.ask(&question, serial, (arrived, now), self.met_at);
+        let met_at = self.met.filter(|(ip, _)| *ip == from.address.ip()).map(|(_, at)| at);
+        let decision = poller.ask(&question, serial, (arrived, now), met_at);
         poller.held = Some(Box::new(question));
         if decision == Handling::Hold && poller.due.is_none() {
             let latest = now + self.hold;
@@ -322,7 +323,7 @@ impl Answerer {
 
     /// Remembers a new asker of a name. Questions that are held for the same socket and not repeated are those of a process that has ended.
     fn meet(&mut self, from: Asker, name: &EndpointName, now: Instant) {
-        self.met_at = Some(now);
+        self.met = Some((from.address.ip(), now));
         let Some(named) = self.names.get_mut(name) else { return };
         let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
             self.workers_seen += 1;

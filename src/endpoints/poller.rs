@@ -77,8 +77,8 @@ impl Poller {
         }
     }
 
-    /// Takes a question that has arrived at this time while the set has this serial. `met_at` is the time at which somebody asked for
-    /// the first time, whoever it was.
+    /// Takes a question that has arrived at this time while the set has this serial. `met_at` is the time at which somebody of the same
+    /// machine asked for a name for the first time, the last one who did.
     pub(super) fn ask(
         &mut self,
         question: &DnsQuestion,
@@ -86,25 +86,30 @@ impl Poller {
         (arrived, now): (Instant, Instant),
         met_at: Option<Instant>,
     ) -> Handling {
-        // If a process has started since the last answer, it may be the one that asks, by accident from the same address.
-        let has_last_answer = self.held.is_some() || met_at.is_none_or(|at| at <= self.active_at);
+        let was_silent = !self.asks(arrived);
+        // A process may have started since the last answer, and be the one that asks, by accident from the same address.
+        let may_be_new = self.held.is_none() && met_at.is_some_and(|at| at > self.active_at);
         self.active_at = now;
         self.is_late = now.duration_since(arrived) > LATE_AFTER;
         let repeats = self.last_id.replace(question.id) == Some(question.id);
-        if repeats && self.held.is_none() {
-            // The answer was lost, or has crossed the repeat.
+        if self.held.is_none() && (repeats || was_silent) {
+            // The answer was lost or has crossed the repeat, the question was lost and this is its repeat, or nginx had given up.
             return Handling::Answer;
         }
         if !repeats && self.answered.is_some() {
             self.taken = self.answered;
         }
-        let has_set = has_last_answer && self.answered == Some(serial);
+        let has_set = self.answered == Some(serial) && !may_be_new;
         if has_set && !self.is_late { Handling::Hold } else { Handling::Answer }
     }
 
-    /// Returns whether this question comes from a process that has started since: nginx asks a new one only after the answer to the last.
-    pub(super) fn was_replaced(&self, question: &DnsQuestion) -> bool {
-        self.held.is_some() && self.last_id != Some(question.id)
+    /// Returns whether this question comes from a process that has started since: nginx asks a new one only after it has the answer to
+    /// the last, or has given that up for long.
+    pub(super) fn was_replaced(&self, question: &DnsQuestion, now: Instant) -> bool {
+        match self.held {
+            Some(_) => self.last_id != Some(question.id),
+            None => self.is_gone(now),
+        }
     }
 
     /// Records an answer with this serial.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
 use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -63,7 +63,7 @@ pub trait Respond: Send + Sync + 'static {
     fn is_for_slow_askers(&self) -> bool {
         true
     }
-    /// Sends what is due.
+    /// Sends what is due, all of it or some: then `wake_at` says so.
     fn tick(&self);
     /// Returns when something is due.
     fn wake_at(&self) -> Option<Instant>;
@@ -180,10 +180,7 @@ impl DnsListener {
             socket.set_nonblocking(true).map_err(unknown)?;
             // A socket of systemd keeps what arrives while nobody runs. Without its time, a question counts as new.
             setsockopt(socket, sockopt::ReceiveTimestampns, &true).ok();
-            // Only root may have more than the kernel's usual limit.
-            if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
-                setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
-            }
+            make_room(socket);
         }
         for listener in &listeners {
             listener.set_nonblocking(true).map_err(unknown)?;
@@ -243,6 +240,15 @@ async fn serve(listener: DnsListener, responder: Arc<dyn Respond>) {
             () = clock::sleep_until(responder.wake_at()) => responder.tick(),
             () = listener.woken.notified() => {}
         }
+    }
+}
+
+/// Makes room for what arrives, unless systemd has made enough: more than the kernel's usual limit needs CAP_NET_ADMIN, and trying without
+/// it would take room away.
+fn make_room(socket: &std::net::UdpSocket) {
+    let has_room = getsockopt(socket, sockopt::RcvBuf).is_ok_and(|bytes| bytes >= RECEIVE_BUFFER_BYTES);
+    if !has_room && setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
     }
 }
 
@@ -380,6 +386,19 @@ mod tests {
         datagrams: AtomicUsize,
         is_over: AtomicBool,
         has_waited: AtomicBool,
+    }
+
+    #[test]
+    fn a_socket_that_has_more_room_keeps_it() {
+        let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let more = 2 * RECEIVE_BUFFER_BYTES;
+        setsockopt(&socket, sockopt::RcvBufForce, &more)
+            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &more))
+            .unwrap();
+        let room = || getsockopt(&socket, sockopt::RcvBuf).unwrap();
+        let before = room();
+        make_room(&socket);
+        assert_eq!(room(), before);
     }
 
     impl Respond for Slow {

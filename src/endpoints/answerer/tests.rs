@@ -192,13 +192,38 @@ fn a_new_process_at_the_socket_of_one_that_has_ended_gets_its_answer() {
     walk.ask(2, 20);
     walk.pass(500);
     assert_eq!(walk.ask(1, 13), answer(), "a process has started meanwhile");
-    walk.pass(1000);
-    assert_eq!((walk.ask(1, 14), walk.worker()), (None, Some(2)));
+    let elsewhere = Asker { socket: 0, address: SocketAddr::from(([10, 0, 0, 7], 30)) };
+    let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 30);
+    walk.pass(500);
+    assert!(walk.take(elsewhere, &question, None).is_some());
+    walk.pass(500);
+    assert_eq!(walk.ask(1, 14), None, "one on a different machine is no reason");
+    assert_eq!(walk.worker(), Some(2));
     walk.pass(3000);
     walk.users_are_known = false;
     let question = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 17);
     assert!(walk.take(asker(1), &question, Some(false)).is_some());
     assert_eq!((walk.uptake(), walk.worker()), (Uptake::Unasked, None), "somebody else who is at that socket now");
+}
+
+#[test]
+fn a_question_after_a_silence_gets_its_answer_and_proves_nothing() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 11), walk.uptake()), (None, Uptake::Taken));
+    assert_eq!(walk.publish(&["10.0.0.1:82"]), [1]);
+    // Either the first datagram of a question was lost, or nginx has given up a question whose answer was lost.
+    walk.pass(6000);
+    assert_eq!((walk.ask(1, 12), walk.uptake()), (Some(vec![82]), Uptake::Asked));
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 13), walk.uptake(), walk.worker()), (None, Uptake::Taken, Some(1)));
+    walk.publish(&["10.0.0.1:83"]);
+    walk.pass(31_000);
+    assert_eq!((walk.ask(1, 14), walk.worker()), (Some(vec![83]), None), "nginx is never silent for so long");
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 15), walk.worker()), (None, Some(2)));
 }
 
 #[test]

@@ -95,9 +95,7 @@ fn answering() -> f64 {
 /// Asks through sockets of loopback, 64 questions at a time.
 fn over_udp(text: &str, places: NamePlaces, tree: &Tree) {
     let ranges = places.ranges();
-    // The port that is free for datagrams may be taken for connections.
-    let any = ["127.0.0.1:0".parse().unwrap()];
-    let listener = (0..20).find_map(|_| DnsListener::bind_only(&any).ok()).unwrap();
+    let listener = DnsListener::bind_only(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = listener.addresses()[0];
     let service = NameService::new(places, None, tokio::sync::mpsc::channel(1).0);
     service.listen(listener).unwrap();

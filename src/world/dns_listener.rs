@@ -39,6 +39,9 @@ const BURST_PAUSE: Duration = Duration::from_millis(1);
 /// spin.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Attempts to find a port that is free for both, if any port will do.
+const ANY_PORT_ATTEMPTS: u32 = 20;
+
 /// Longest pause between two attempts to listen at an address that is taken.
 pub const LONGEST_LISTEN_PAUSE: Duration = Duration::from_secs(30);
 
@@ -130,16 +133,25 @@ impl OpenSockets {
         (socket.map(|index| self.sockets.remove(index)), listener.map(|index| self.listeners.remove(index)))
     }
 
-    /// Adds sockets at this address, those of `passed` if it has them.
+    /// Adds sockets at this address, those of `passed` if it has them. Port 0 stands for any port that is free for both.
     fn add(&mut self, address: SocketAddr, passed: &mut OpenSockets) -> io::Result<()> {
-        let (socket, listener) = passed.take(address);
-        let socket = socket.map_or_else(|| std::net::UdpSocket::bind(address), Ok)?;
-        // TCP has the port that UDP has got.
-        let at = socket.local_addr()?;
-        self.listeners.push(listener.map_or_else(|| std::net::TcpListener::bind(at), Ok)?);
+        let attempts = if address.port() == 0 { ANY_PORT_ATTEMPTS } else { 0 };
+        let any = (0..attempts).find_map(|_| bind_both(address, (None, None)).ok());
+        let (socket, listener) = any.map_or_else(|| bind_both(address, passed.take(address)), Ok)?;
         self.sockets.push(socket);
+        self.listeners.push(listener);
         Ok(())
     }
+}
+
+/// Returns these sockets; binds the one that is missing. TCP gets the port that UDP has.
+fn bind_both(
+    address: SocketAddr,
+    (socket, listener): (Option<std::net::UdpSocket>, Option<std::net::TcpListener>),
+) -> io::Result<(std::net::UdpSocket, std::net::TcpListener)> {
+    let socket = socket.map_or_else(|| std::net::UdpSocket::bind(address), Ok)?;
+    let at = socket.local_addr()?;
+    Ok((socket, listener.map_or_else(|| std::net::TcpListener::bind(at), Ok)?))
 }
 
 impl DnsListener {
@@ -374,81 +386,4 @@ async fn converse(mut connection: TcpStream, (index, from): (usize, SocketAddr),
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-    use super::*;
-
-    /// Answers slower than its askers ask.
-    #[derive(Default)]
-    struct Slow {
-        datagrams: AtomicUsize,
-        is_over: AtomicBool,
-        has_waited: AtomicBool,
-    }
-
-    #[test]
-    fn a_socket_that_has_more_room_keeps_it() {
-        let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let more = 2 * RECEIVE_BUFFER_BYTES;
-        setsockopt(&socket, sockopt::RcvBufForce, &more)
-            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &more))
-            .unwrap();
-        let room = || getsockopt(&socket, sockopt::RcvBuf).unwrap();
-        let before = room();
-        make_room(&socket);
-        assert_eq!(room(), before);
-    }
-
-    impl Respond for Slow {
-        fn datagram(&self, _: usize, _: SocketAddr, _: &[u8], waited: Duration) -> Option<Vec<u8>> {
-            self.has_waited.fetch_or(!waited.is_zero(), Ordering::Relaxed);
-            self.datagrams.fetch_add(1, Ordering::Relaxed);
-            let until = Instant::now() + Duration::from_micros(100);
-            while Instant::now() < until && !self.is_over.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-            Some(b"reply".to_vec())
-        }
-
-        fn message(&self, _: usize, _: SocketAddr, bytes: &[u8]) -> MessageReply {
-            MessageReply::Now(bytes.to_vec())
-        }
-
-        fn tick(&self) {}
-
-        fn wake_at(&self) -> Option<Instant> {
-            None
-        }
-    }
-
-    #[test]
-    fn a_flood_of_datagrams_from_many_askers_holds_no_connection_up() {
-        let listener = DnsListener::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
-        let address = listener.addresses()[0];
-        let responder = Arc::new(Slow::default());
-        listener.serve(Arc::clone(&responder) as Arc<dyn Respond>).unwrap();
-        let is_over = &responder.is_over;
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let askers = [(); 7].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
-                while !is_over.load(Ordering::Relaxed) {
-                    askers.iter().for_each(|asker| drop(asker.send_to(b"question", address)));
-                }
-            });
-            while responder.datagrams.load(Ordering::Relaxed) < 1000 {
-                std::thread::yield_now();
-            }
-            let mut connection = std::net::TcpStream::connect(address).unwrap();
-            connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            connection.write_all(&[0, 2, 7, 7]).unwrap();
-            let mut reply = [0; 4];
-            let answered = connection.read_exact(&mut reply);
-            is_over.store(true, Ordering::Relaxed);
-            answered.unwrap();
-            assert_eq!(reply, [0, 2, 7, 7]);
-            assert!(responder.has_waited.load(Ordering::Relaxed), "the kernel says when a datagram has arrived");
-        });
-    }
-}
+mod tests;

@@ -146,14 +146,16 @@ impl Scene<'_> {
         let removed: Vec<Backend> = removed;
         let start = Instant::now();
         let keys: Vec<&str> = removed.iter().map(|backend| backend.key.as_str()).collect();
+        let taken = self.times_taken();
         store.delete(&keys).await?;
-        self.files_hold(members).await?;
-        let in_files = start.elapsed();
         if self.asks {
+            self.takes_once_more(taken).await?;
             self.only_these_answer(members).await?;
-            say(&format!("gone from traffic after {:.1?}", start.elapsed()));
+            self.files_hold(members).await?;
             return self.same_workers(&old_workers).map(|()| removed);
         }
+        self.files_hold(members).await?;
+        let in_files = start.elapsed();
         eventually("nginx to run new workers only", DEADLINE, async || {
             let workers = self.nginx.worker_pids();
             let draining = self.nginx.draining_worker_pids();
@@ -205,6 +207,22 @@ impl Scene<'_> {
             if said.matches("verified the reload of nginx").count() >= 2 { Ok(()) } else { Err(said) }
         })
         .await
+    }
+
+    /// Waits until nginx has taken changed endpoints of both resources: it asks for the next ones a second after an answer.
+    async fn takes_once_more(&self, before: [usize; 2]) -> Result<(), Failure> {
+        eventually("nginx to take the endpoints", DEADLINE, async || {
+            let is_taken = self.times_taken().iter().zip(before).all(|(now, before)| *now > before);
+            is_taken.then_some(()).ok_or_else(|| self.upstreamd.said())
+        })
+        .await
+    }
+
+    /// Returns how often upstreamd has said, for each resource, that nginx took changed endpoints.
+    fn times_taken(&self) -> [usize; 2] {
+        let said = self.upstreamd.said();
+        ["web.toml", "echo.toml"]
+            .map(|resource| said.matches(&format!("nginx took the endpoints of {resource}:")).count())
     }
 
     fn same_workers(&self, before: &[i32]) -> Result<(), Failure> {

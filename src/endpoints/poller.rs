@@ -18,6 +18,8 @@ pub(super) const GROUPED_WITHIN: Duration = Duration::from_millis(250);
 pub(super) const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+/// Time within which the sockets of a process that starts ask for the first time, one for each of its upstreams.
+const STARTS_WITHIN: Duration = Duration::from_millis(250);
 /// Time for which a question may have waited for us: nginx gives it up two seconds after its last repeat.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which one that does not ask is forgotten.
@@ -88,7 +90,8 @@ impl Poller {
     ) -> Handling {
         let was_silent = !self.asks(arrived);
         // A process may have started since the last answer, and be the one that asks, by accident from the same address.
-        let may_be_new = self.held.is_none() && met_at.is_some_and(|at| at > self.active_at);
+        let may_be_new =
+            self.held.is_none() && met_at.is_some_and(|at| at > self.active_at && at > self.since + STARTS_WITHIN);
         self.active_at = now;
         self.is_late = now.duration_since(arrived) > LATE_AFTER;
         let repeats = self.last_id.replace(question.id) == Some(question.id);

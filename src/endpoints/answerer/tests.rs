@@ -207,6 +207,22 @@ fn a_new_process_at_the_socket_of_one_that_has_ended_gets_its_answer() {
 }
 
 #[test]
+fn the_sockets_of_one_start_are_one_process() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    assert_eq!(walk.ask(1, 10), Some(vec![81]));
+    walk.pass(200);
+    assert_eq!(walk.ask(2, 20), Some(vec![81]), "the next upstream of the same start");
+    walk.pass(800);
+    assert_eq!(walk.ask(1, 11), None, "held for a change");
+    assert_eq!(walk.publish(&["10.0.0.1:82"]), [1], "which it gets at once");
+    walk.pass(300);
+    walk.ask(3, 30);
+    walk.pass(700);
+    assert_eq!(walk.ask(1, 12), Some(vec![82]), "a process has started meanwhile");
+}
+
+#[test]
 fn a_question_after_a_silence_gets_its_answer_and_proves_nothing() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);

@@ -50,7 +50,7 @@ pub fn unasked(resources: &BTreeSet<Arc<str>>) {
     tracing::warn!(
         ?resources,
         "{resources}: nginx is running but does not ask for the endpoints in its file; reloading it (hint: does the file reach this nginx, \
-         and is `resolver` set in it only by servers()?)"
+         is `resolver` set in it only by servers(), and has nginx more `worker_connections` than upstreams?)"
     );
 }
 

@@ -117,16 +117,17 @@ const PHASES: &[Phase] = &[
     },
 ];
 
-/// Waits for a condition.
+/// Waits for a condition. What cannot be seen for a moment is not there yet.
 fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool, Failure>) -> Result<(), Failure> {
     let start = Instant::now();
-    while !condition()? {
-        if start.elapsed() > state::LIMIT {
-            return Err(format!("gave up waiting for {what}").into());
+    loop {
+        match condition() {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(_) if start.elapsed() < state::LIMIT => std::thread::sleep(Duration::from_millis(100)),
+            Ok(false) => return Err(format!("gave up waiting for {what}").into()),
+            Err(failure) => return Err(format!("gave up waiting for {what}: {failure}").into()),
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(())
 }
 
 fn kill_etcd(engine: &Engine, runtime: &Runtime, leader: bool) -> Result<(), Failure> {
@@ -138,12 +139,15 @@ fn kill_etcd(engine: &Engine, runtime: &Runtime, leader: bool) -> Result<(), Fai
         Ok::<_, Failure>(status.split(',').nth(4).is_some_and(|word| word.trim() == "true"))
     };
     let mut chosen = None;
-    for member in members {
-        if is_leader(member)? == leader {
-            chosen = Some(member);
+    eventually("an etcd member with the role that is looked for", || {
+        for member in members {
+            if is_leader(member)? == leader {
+                chosen = Some(member);
+            }
         }
-    }
-    let chosen = chosen.ok_or("no etcd member has the role that was looked for")?;
+        Ok(chosen.is_some())
+    })?;
+    let chosen = chosen.ok_or("no etcd member")?;
     engine.docker(&["kill"], &[chosen])?;
     // With one member less a change still comes through.
     engine.docker(&["stop", "--time", "30"], &["web-1"])?;

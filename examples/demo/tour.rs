@@ -156,14 +156,7 @@ impl Scene<'_> {
         }
         self.files_hold(members).await?;
         let in_files = start.elapsed();
-        eventually("nginx to run new workers only", DEADLINE, async || {
-            let workers = self.nginx.worker_pids();
-            let draining = self.nginx.draining_worker_pids();
-            let converged =
-                !workers.is_empty() && !workers.iter().chain(&draining).any(|pid| old_workers.contains(pid));
-            converged.then_some(()).ok_or_else(|| format!("workers {workers:?}, draining {draining:?}"))
-        })
-        .await?;
+        self.only_new_workers(&old_workers).await?;
         say(&format!("gone from the files after {in_files:.1?}, from traffic after {:.1?}", start.elapsed()));
         self.only_these_answer(members).await?;
         Ok(removed)
@@ -190,6 +183,7 @@ impl Scene<'_> {
             self.same_workers(&workers)?;
         } else {
             say(&format!("in the files after {in_files:.1?}, first answer through nginx after {in_traffic:.1?}"));
+            self.only_new_workers(&workers).await?;
         }
         self.only_these_answer(members).await
     }
@@ -223,6 +217,17 @@ impl Scene<'_> {
         let said = self.upstreamd.said();
         ["web.toml", "echo.toml"]
             .map(|resource| said.matches(&format!("nginx took the endpoints of {resource}:")).count())
+    }
+
+    /// Waits until none of the workers from before serves any more.
+    async fn only_new_workers(&self, before: &[i32]) -> Result<(), Failure> {
+        eventually("nginx to run new workers only", DEADLINE, async || {
+            let workers = self.nginx.worker_pids();
+            let draining = self.nginx.draining_worker_pids();
+            let converged = !workers.is_empty() && !workers.iter().chain(&draining).any(|pid| before.contains(pid));
+            converged.then_some(()).ok_or_else(|| format!("workers {workers:?}, draining {draining:?}"))
+        })
+        .await
     }
 
     fn same_workers(&self, before: &[i32]) -> Result<(), Failure> {

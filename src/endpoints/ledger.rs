@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::endpoints::EndpointName;
+use crate::model::process::Process;
 use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
 
 use record::{NameRecord, SilenceRemedy, Use};
+use workers::ServingWorkers;
 
 mod lost;
 mod record;
+mod workers;
 
 /// Time within which a reload ends.
 const RELOADS_WITHIN: Duration = Duration::from_secs(120);
@@ -59,6 +62,7 @@ pub struct Ledger {
     reads_until: Option<Instant>,
     /// Resources whose nginx is owed a reload without the lines: further names that it asks for are in that one.
     cleaning: BTreeSet<Arc<str>>,
+    workers: ServingWorkers,
 }
 
 impl Ledger {
@@ -89,6 +93,27 @@ impl Ledger {
         if let Some(entry) = self.names.get_mut(name) {
             entry.known_clean = Some(worker);
         }
+    }
+
+    /// Records the workers of nginx that served in an earlier run.
+    pub fn remember_workers(&mut self, workers: BTreeSet<Process>) {
+        self.workers.remember(workers);
+    }
+
+    /// Returns the workers of nginx that the next run has to remember.
+    pub fn workers(&self) -> &BTreeSet<Process> {
+        self.workers.settled()
+    }
+
+    /// Records the workers of nginx that serve now. Returns whether the next run has to remember others.
+    pub fn see_workers(&mut self, workers: BTreeSet<Process>, now: Instant) -> bool {
+        let are_known = workers.is_subset(self.workers.settled());
+        let has_settled = self.workers.see(workers, now);
+        if has_settled && !are_known {
+            // Nobody has asked: whoever does has started since.
+            self.names.values_mut().filter(|entry| entry.worker.is_none()).for_each(|entry| entry.known_clean = None);
+        }
+        has_settled
     }
 
     /// Returns the worker that is known not to have read the lines on disk.
@@ -200,14 +225,14 @@ impl Ledger {
     /// Records the newest worker that asks for a name, and whether somebody asks. Returns whether another worker is clean now.
     pub fn look(&mut self, name: &EndpointName, progress: (Option<Worker>, Uptake), now: Instant) -> bool {
         let Some(entry) = self.names.get_mut(name) else { return false };
-        entry.look(progress, &self.cleaning, now)
+        entry.look(progress, (&self.cleaning, &self.workers), now)
     }
 
     /// Does that for all names.
     pub fn look_at_all(&mut self, progress: impl Fn(&EndpointName) -> (Option<Worker>, Uptake), now: Instant) -> bool {
         let mut is_new = false;
         for (name, entry) in &mut self.names {
-            is_new |= entry.look(progress(name), &self.cleaning, now);
+            is_new |= entry.look(progress(name), (&self.cleaning, &self.workers), now);
         }
         is_new
     }

@@ -1,6 +1,7 @@
 //! The sets on disk: all of them in the state folder, for the next start of the agent, and the `server` lines of each beside the file
 //! that includes them, for a start of nginx without an agent. Never reads lines back.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
+use crate::model::process::Process;
 use crate::world::fs::record;
 
 use super::ledger::NamedIn;
@@ -32,6 +34,14 @@ pub(super) struct SavedSet {
     pub(super) is_over: bool,
     /// Number of the upstreams that ask for it.
     pub(super) upstreams: usize,
+}
+
+/// What an earlier run has left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct SavedRun {
+    pub(super) sets: Vec<SavedSet>,
+    /// The workers of nginx that served.
+    pub(super) workers: BTreeSet<Process>,
 }
 
 /// The content on disk for one name.
@@ -80,6 +90,9 @@ pub(super) fn lines_path(dest: &Path, name: &EndpointName) -> Option<PathBuf> {
 #[derive(Debug, Default, Deserialize)]
 struct SavedSets {
     format: u32,
+    /// Process id and start time in clock ticks since boot.
+    #[serde(default)]
+    workers: Vec<(i32, u64)>,
     sets: Vec<SetRecord>,
 }
 
@@ -143,8 +156,10 @@ impl From<SetRecord> for SavedSet {
 }
 
 /// Returns the text of the record, made set by set: thousands of them are never in memory twice.
-pub(super) fn record_text(names: &[NameOnDisk]) -> String {
-    let mut text = format!("{{\"format\":{FORMAT},\"sets\":[");
+pub(super) fn record_text(names: &[NameOnDisk], workers: &BTreeSet<Process>) -> String {
+    let workers: Vec<(i32, u64)> = workers.iter().map(|worker| (worker.pid, worker.start_time)).collect();
+    let workers = serde_json::to_string(&workers).unwrap_or_default();
+    let mut text = format!("{{\"format\":{FORMAT},\"workers\":{workers},\"sets\":[");
     for name in names.iter().filter(|name| name.is_recorded) {
         if !text.ends_with('[') {
             text.push(',');
@@ -155,7 +170,7 @@ pub(super) fn record_text(names: &[NameOnDisk]) -> String {
 }
 
 /// Reads the record of the last run; an empty one if there is none that can be used.
-pub(super) fn load(state_folder: &Path) -> Vec<SavedSet> {
+pub(super) fn load(state_folder: &Path) -> SavedRun {
     let path = state_folder.join(RECORD);
     let text = record::read(&path).unwrap_or_else(|error| {
         tracing::warn!("{error}; the endpoints of the last run are not known until the store has been read");
@@ -163,14 +178,17 @@ pub(super) fn load(state_folder: &Path) -> Vec<SavedSet> {
     });
     let parsed = text.map(|text| serde_json::from_str::<SavedSets>(&text));
     match parsed {
-        None => Vec::new(),
-        Some(Ok(saved)) if saved.format == FORMAT => saved.sets.into_iter().map(SavedSet::from).collect(),
+        None => SavedRun::default(),
+        Some(Ok(saved)) if saved.format == FORMAT => SavedRun {
+            sets: saved.sets.into_iter().map(SavedSet::from).collect(),
+            workers: saved.workers.into_iter().map(|(pid, start_time)| Process { pid, start_time }).collect(),
+        },
         Some(_) => {
             tracing::warn!(
                 "`{}` is not a record of endpoints that this version knows; they are not known until the store has been read",
                 path.display()
             );
-            Vec::new()
+            SavedRun::default()
         }
     }
 }
@@ -225,20 +243,23 @@ mod tests {
             is_over: true,
             upstreams: 2,
         };
-        assert_eq!(load(folder.path()), []);
+        assert_eq!(load(folder.path()), SavedRun::default());
         let other = SavedSet { clean_worker: None, lost: Vec::new(), is_over: false, upstreams: 1, ..saved.clone() };
         let on_disk = |saved: &SavedSet, is_recorded| {
             let endpoints = saved.set.endpoints.clone().into();
             NameOnDisk { saved: saved.clone(), endpoints, has_lines: false, is_recorded }
         };
         let names = [on_disk(&saved, true), on_disk(&saved, false), on_disk(&other, true)];
-        write_sets(folder.path(), &record_text(&names)).unwrap();
-        assert_eq!(load(folder.path()), [saved, other]);
-        write_sets(folder.path(), &record_text(&[])).unwrap();
-        assert_eq!(load(folder.path()), []);
+        let workers = BTreeSet::from([Process { pid: 7, start_time: 70 }, Process { pid: 8, start_time: 71 }]);
+        write_sets(folder.path(), &record_text(&names, &workers)).unwrap();
+        assert_eq!(load(folder.path()), SavedRun { sets: vec![saved, other], workers });
+        for empty in [record_text(&[], &BTreeSet::new()), "{\"format\":1,\"sets\":[]}".to_owned()] {
+            write_sets(folder.path(), &empty).unwrap();
+            assert_eq!(load(folder.path()), SavedRun::default());
+        }
         for broken in ["", "{", "{\"format\":2,\"sets\":[]}"] {
             write_sets(folder.path(), broken).unwrap();
-            assert_eq!(load(folder.path()), [], "{broken}");
+            assert_eq!(load(folder.path()), SavedRun::default(), "{broken}");
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::model::endpoints::{EndpointName, EndpointSet, RESOLVER_TIMEOUT_SECONDS};
 use crate::model::nginx::NginxPlace;
+use crate::model::process::Process;
 use crate::model::report::ReloadEnd;
 use crate::world::clock;
 use crate::world::connections::Transport;
@@ -22,7 +23,7 @@ use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::asked::Asked;
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::message::{self, DnsMessage};
-use super::saved::{self, NameOnDisk, SavedSet};
+use super::saved::{self, NameOnDisk, SavedRun, SavedSet};
 use super::taken::TakenAnswers;
 use super::until_live::until_live;
 use super::written::WrittenFiles;
@@ -91,7 +92,8 @@ impl EndpointService {
         let resolvers: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
         let (mut answerer, mut ledger) = (Answerer::new(refuge, resolvers.len()), Ledger::default());
         let now = clock::now();
-        let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
+        let SavedRun { sets: saved, workers } = state_folder.as_deref().map(saved::load).unwrap_or_default();
+        ledger.remember_workers(workers);
         let lines = saved.iter().filter_map(|saved| saved::lines_path(&saved.place.dest, &saved.set.name));
         let written = WrittenFiles::of_earlier_run(lines);
         for saved in saved {
@@ -234,11 +236,15 @@ impl EndpointService {
     /// Looks at who asks, and forgets names that no file has and nobody asks for. Returns whether the files on disk have to be brought
     /// up to date.
     pub fn look(&self, now: Instant) -> bool {
+        let is_look_due = self.inner().next_look.is_none_or(|at| at <= now);
+        // Questions do not wait for that. A worker is known with its second question, so it was there at the last look.
+        let workers = if is_look_due { self.nginx_users.workers() } else { None };
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, save_at, next_look, .. } = &mut *inner;
         *is_unsaved |= ledger.put_back(now);
+        *is_unsaved |= workers.is_some_and(|workers| ledger.see_workers(workers, now));
         let changed = answerer.take_changed();
-        if next_look.is_none_or(|at| at <= now) {
+        if is_look_due {
             *next_look = Some(now + LOOK_PAUSE);
             answerer.forget_gone(now);
             for name in ledger.unused(fs::has_content, now) {
@@ -326,9 +332,9 @@ impl EndpointService {
     /// Brings the files on disk up to date: the sets for our next start, and the lines for nginx's. Blocks.
     pub fn save(&self) {
         let mut written = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(names) = self.inner().take_unsaved() else { return };
+        let Some((names, workers)) = self.inner().take_unsaved() else { return };
         // Answers do not wait for the text of all names.
-        let is_done = written.write(self.state_folder.as_deref(), &names);
+        let is_done = written.write(self.state_folder.as_deref(), (&names, &workers));
         drop(names);
         let pause = match is_done {
             true => SAVE_PAUSE,
@@ -349,7 +355,7 @@ impl EndpointService {
 
 impl Inner {
     /// Returns what belongs on disk, as cheaply as possible; `None` if that is there.
-    fn take_unsaved(&mut self) -> Option<Vec<NameOnDisk>> {
+    fn take_unsaved(&mut self) -> Option<(Vec<NameOnDisk>, BTreeSet<Process>)> {
         let Inner { answerer, ledger, is_unsaved, .. } = self;
         if !std::mem::take(is_unsaved) {
             return None;
@@ -364,7 +370,7 @@ impl Inner {
             let (has_lines, is_recorded) = (ledger.wants_lines(name), !ledger.is_planned(name));
             Some(NameOnDisk { saved, endpoints, has_lines, is_recorded })
         };
-        Some(ledger.names().filter_map(on_disk).collect())
+        Some((ledger.names().filter_map(on_disk).collect(), ledger.workers().clone()))
     }
 
     fn answer_with(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {

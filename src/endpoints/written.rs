@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::model::backoff::Backoff;
+use crate::model::process::Process;
 
 use super::saved::{self, NameOnDisk};
 
@@ -27,9 +28,14 @@ impl WrittenFiles {
 
     /// Writes what has changed, in this order: whenever the process is killed, the record has the names whose lines are left, so that the
     /// next run can remove them. The lines of thousands of names are never in memory together. Returns whether all of it is on disk.
-    pub(super) fn write(&mut self, state_folder: Option<&Path>, names: &[NameOnDisk]) -> bool {
+    pub(super) fn write(
+        &mut self,
+        state_folder: Option<&Path>,
+        (names, workers): (&[NameOnDisk], &BTreeSet<Process>),
+    ) -> bool {
         let is_removed = self.remove_all_but(&names.iter().filter_map(NameOnDisk::lines_path).collect());
-        let is_recorded = state_folder.is_none_or(|folder| self.write_record(folder, &saved::record_text(names)));
+        let is_recorded =
+            state_folder.is_none_or(|folder| self.write_record(folder, &saved::record_text(names, workers)));
         let mut are_written = true;
         for (path, text) in names.iter().filter_map(|name| Some((name.lines_path()?, name.lines_text()))) {
             if self.lines.get(&path) != Some(&Some(hash(&text))) {

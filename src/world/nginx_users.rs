@@ -1,4 +1,5 @@
-//! Finds the owner of a socket that asks us at a loopback address: one of nginx's users, or another local user. Only looks.
+//! Finds the owner of a socket that asks us at a loopback address: one of nginx's users, or another local user; and nginx's workers.
+//! Only looks.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 use super::connections::{Transport, user_of_asker};
 use super::{clock, nginx_process};
 use crate::model::nginx::NginxPlace;
+use crate::model::process::Process;
+use crate::nginx::process::Role;
 
 /// Pause between two looks at the processes of nginx on behalf of users that are not known as its own.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -41,9 +44,7 @@ impl KnownUsers {
 
     fn look(&mut self) {
         for (place, known) in &mut self.places {
-            let pid_files = [place.pid_file.clone(), place.old_pid_file()].into_iter();
-            let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
-            let users: BTreeSet<u32> = masters.flat_map(nginx_process::users).collect();
+            let users: BTreeSet<u32> = masters(place).flat_map(nginx_process::users).collect();
             if !users.is_empty() {
                 *known = users;
             }
@@ -70,6 +71,21 @@ impl NginxUsers {
         }
     }
 
+    /// Returns the workers of every nginx that serve now; `None` if those of one are not known.
+    pub fn workers(&self) -> Option<BTreeSet<Process>> {
+        let places: Vec<NginxPlace> = self.known().places.iter().map(|(place, _)| place.clone()).collect();
+        let mut workers = BTreeSet::new();
+        for place in &places {
+            let children = masters(place).filter_map(nginx_process::children).flatten();
+            let before = workers.len();
+            workers.extend(children.filter(|child| child.role == Role::Worker).map(|child| child.process));
+            if workers.len() == before {
+                return None;
+            }
+        }
+        (!workers.is_empty()).then_some(workers)
+    }
+
     /// Returns whether nginx asks our address `asked` from there: whether the user of that socket is one of nginx's. `None` if that
     /// cannot be known: from another machine, or as long as an nginx was not seen.
     pub fn is_nginx(&self, transport: Transport, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {
@@ -90,6 +106,12 @@ impl NginxUsers {
         }
         known.has(user)
     }
+}
+
+/// Returns the masters of an nginx: two while its program is being replaced.
+fn masters(place: &NginxPlace) -> impl Iterator<Item = Process> {
+    let pid_files = [place.pid_file.clone(), place.old_pid_file()].into_iter();
+    pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary))
 }
 
 /// Returns whether the kernel says that a socket of ours is ours.

@@ -1,6 +1,7 @@
 //! Endpoints that an nginx from 1.27.3 on asks for: changes without a reload, and what happens when the agent, nginx or the store is
 //! away. On real nginx 1.31 and the real program.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use nix::unistd::Pid;
 use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::nginx::{Nginx, http_get, wait_drained};
 use crate::support::template::{Table, table};
-use crate::support::{Daemon, free_port, wait_or, wait_until};
+use crate::support::{Daemon, free_port, wait_for, wait_or, wait_until};
 
 /// Time in which a silent nginx is reloaded, and then given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -107,7 +108,7 @@ impl Bed {
     /// Waits until these backends and no others serve, as 30 requests in a row see it.
     #[track_caller]
     fn wait_served_by(&self, ports: &[u16]) {
-        let wanted: std::collections::BTreeSet<String> = ports.iter().map(u16::to_string).collect();
+        let wanted: BTreeSet<String> = ports.iter().map(u16::to_string).collect();
         let mut seen = std::collections::BTreeSet::new();
         let is_so = || {
             seen = (0..30).map(|_| self.ask()).collect();
@@ -154,6 +155,33 @@ impl Bed {
     }
 }
 
+impl Bed {
+    /// Waits until the workers of nginx are known as clean, and the one that asks is another one than `before`. Returns its address.
+    #[track_caller]
+    fn wait_clean(&self, before: Option<&str>) -> String {
+        let clean = || clean_worker(&self.sandbox, &self.nginx).filter(|worker| Some(&**worker) != before);
+        wait_for("the record of the worker", DEADLINE, clean)
+    }
+}
+
+/// Returns the address of the worker that asks for the first name if the agent's record says that the workers of nginx have not read
+/// the lines on disk.
+pub fn clean_worker(sandbox: &Sandbox, nginx: &Nginx) -> Option<String> {
+    let record = std::fs::read_to_string(sandbox.path("state/endpoints.json")).ok()?;
+    let record: serde_json::Value = serde_json::from_str(&record).ok()?;
+    let worker = record["sets"][0]["clean_worker"].as_str()?;
+    let known: BTreeSet<i64> = record["workers"].as_array()?.iter().filter_map(|one| one[0].as_i64()).collect();
+    (known == nginx.worker_pids().into_iter().map(i64::from).collect()).then(|| worker.to_owned())
+}
+
+/// Returns whether somebody has a socket that is connected to this address. nginx connects its sockets.
+fn has_socket_to(address: &str) -> bool {
+    let address: std::net::SocketAddrV4 = address.parse().unwrap();
+    let remote = format!("{:08X}:{:04X}", u32::from(*address.ip()).swap_bytes(), address.port());
+    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+    sockets.lines().any(|line| line.split_whitespace().nth(2) == Some(&*remote))
+}
+
 fn signal(daemon: &Daemon, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(daemon.child.id()).unwrap()), signal).unwrap();
 }
@@ -164,7 +192,7 @@ fn changes_reach_nginx_without_a_reload_and_without_loss() {
     let _agent = bed.settle();
     assert!(bed.file().contains("service=peers resolve"), "{}", bed.file());
     let (workers, file) = (wait_drained(&bed.nginx), bed.file());
-    let backends = bed.backends;
+    let (backends, mark) = (bed.backends, bed.sandbox.mark());
     let (failed, asked) = bed.failures_during(|| {
         for ports in [&backends[..], &backends[1..], &backends[..2], &backends[2..], &backends[..1]] {
             bed.list(ports);
@@ -172,7 +200,7 @@ fn changes_reach_nginx_without_a_reload_and_without_loss() {
         }
     });
     assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
-    bed.sandbox.wait_log("nginx took the endpoints of web.toml: 1 backend");
+    bed.sandbox.wait_log_since(mark, "nginx took the endpoints of web.toml: 1 backend");
     assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
 }
 
@@ -196,12 +224,8 @@ fn changes_reach_nginx_by_several_addresses() {
     });
     assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
     assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
-    // nginx connects its sockets.
-    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
     for address in both {
-        let address: std::net::SocketAddrV4 = address.parse().unwrap();
-        let remote = format!("{:08X}:{:04X}", u32::from(*address.ip()).swap_bytes(), address.port());
-        assert!(sockets.lines().any(|line| line.split_whitespace().nth(2) == Some(&*remote)), "{address}\n{sockets}");
+        assert!(has_socket_to(&address), "{address}");
     }
 }
 
@@ -211,6 +235,7 @@ fn a_killed_or_hung_agent_costs_no_peer_and_its_restart_no_reload() {
     let mut agent = bed.settle();
     let workers = wait_drained(&bed.nginx);
     let backends = bed.backends;
+    bed.wait_clean(None);
     let (failed, asked) = bed.failures_during(|| {
         signal(&agent, Signal::SIGSTOP);
         bed.list(&backends[..2]);
@@ -229,11 +254,42 @@ fn a_killed_or_hung_agent_costs_no_peer_and_its_restart_no_reload() {
 }
 
 #[test]
+fn an_agent_that_was_away_for_long_costs_no_reload_when_it_is_back() {
+    let mut bed = Bed::new();
+    let mut agent = bed.settle();
+    let workers = wait_drained(&bed.nginx);
+    let clean_worker = bed.wait_clean(None);
+    agent.kill();
+    wait_until("nginx to close its socket, since nobody takes its question", DEADLINE, || !has_socket_to(&bed.listen));
+    let mark = bed.sandbox.mark();
+    let mut agent = bed.agent();
+    bed.list(&bed.backends[1..]);
+    bed.wait_served_by(&bed.backends[1..]);
+    let next = bed.wait_clean(Some(&clean_worker));
+    // The next one is away before nginx has asked it.
+    agent.kill();
+    wait_until("nginx to close its socket again", DEADLINE, || !has_socket_to(&bed.listen));
+    for _ in 0..2 {
+        let mark = bed.sandbox.mark();
+        agent = bed.agent();
+        bed.sandbox.wait_log_since(mark, "by DNS");
+        agent.kill();
+    }
+    let _agent = bed.agent();
+    bed.list(&bed.backends[..1]);
+    bed.wait_served_by(&bed.backends[..1]);
+    bed.wait_clean(Some(&next));
+    assert_eq!(bed.nginx.worker_pids(), workers, "{}", bed.sandbox.log_since(mark));
+    assert!(!bed.sandbox.log_since(mark).contains("reloading nginx"), "{}", bed.sandbox.log_since(mark));
+}
+
+#[test]
 fn the_last_endpoints_are_on_disk_when_the_agent_has_stopped() {
     let mut bed = Bed::new();
     let mut agent = bed.settle();
     // They cannot be written for a while.
     let record = bed.sandbox.path("state/endpoints.json");
+    bed.wait_clean(None);
     std::fs::remove_file(&record).unwrap();
     std::fs::create_dir(&record).unwrap();
     bed.list(&bed.backends[1..2]);
@@ -478,7 +534,7 @@ impl Fleet {
         wait_until("the lines", DEADLINE, || self.lines() == names.iter().copied().collect());
     }
 
-    fn lines(&self) -> std::collections::BTreeSet<char> {
+    fn lines(&self) -> BTreeSet<char> {
         let names = std::fs::read_dir(self.nginx.http_file("")).unwrap().map(|entry| entry.unwrap().file_name());
         let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".peers"));
         names.filter_map(|name| name.chars().nth(1)).collect()
@@ -493,6 +549,8 @@ fn names_of_a_file_that_goes_away_go_with_it() {
     let _agent = fleet.agent();
     fleet.wait_lines(&['a', 'b']);
     fleet.list(&["a"]);
+    // During the reload the lines are away, and are put back one by one.
+    fleet.sandbox.wait_log("removed /");
     fleet.wait_lines(&['a']);
     // The resource goes away, and its file with it.
     std::fs::remove_file(fleet.sandbox.path("etc/conf.d/vhost.toml")).unwrap();
@@ -513,11 +571,12 @@ fn a_refused_removal_keeps_its_names_and_no_others() {
     // nginx needs b.
     let user = format!("server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://b; }} }}\n", free_port());
     std::fs::write(fleet.nginx.http_file("user.conf"), user).unwrap();
+    let mark = fleet.sandbox.mark();
     fleet.list(&["c"]);
+    fleet.sandbox.wait_log_since(mark, "host not found in upstream");
     fleet.wait_lines(&['b', 'c']);
     let has = |name: &str| fleet.nginx.http_file(name).exists();
     assert!(!has("a.conf") && has("b.conf") && has("c.conf"), "{}", fleet.sandbox.log());
-    fleet.sandbox.wait_log("host not found in upstream");
 }
 
 #[test]

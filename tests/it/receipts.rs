@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
 use upstreamd::model::receipt::{self, AgentProgress, Receipt, StoredReceipt};
 
+use crate::endpoints::clean_worker;
 use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
@@ -193,7 +194,9 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     let still = stored(&etcd, "/upstreamd/agents/a").unwrap();
     etcd.put("/elsewhere", "x");
     etcd.put("/echo/2", &format!("127.0.0.1:{second}"));
+    let mark = balancer.sandbox.mark();
     agent.signal(Signal::SIGUSR1);
+    balancer.sandbox.wait_log_since(mark, "is up to date");
     // A change that does move it, behind those.
     etcd.put("/echo/3", "127.0.0.1:1");
     wait_receipt(&etcd, "a", "in sync again", |receipt| {
@@ -305,8 +308,8 @@ fn what_nginx_still_uses_is_known_after_a_restart_of_the_agent() {
     let workers = balancer.nginx.worker_pids();
     // Otherwise the next agent reloads an nginx that may have read of the backend on disk.
     let wait_saved = || {
-        let record = || std::fs::read_to_string(balancer.sandbox.path("state/endpoints.json")).unwrap();
-        wait_until("the record of the worker", DEADLINE, || record().contains("clean_worker"));
+        let is_saved = || clean_worker(&balancer.sandbox, &balancer.nginx).is_some();
+        wait_until("the record of the worker", DEADLINE, is_saved);
     };
     wait_saved();
     agent.kill();
@@ -315,7 +318,7 @@ fn what_nginx_still_uses_is_known_after_a_restart_of_the_agent() {
     for round in 1..3 {
         etcd.delete("/upstreamd/agents/a");
         agent = start();
-        // The last receipt is a second younger than the first, in which connections were looked at several times.
+        // The last receipt is half a second younger than the first, in which connections were looked at several times.
         for key in ["/echo/c", "/echo/d"] {
             etcd.put(key, &format!("127.0.0.1:{}", if key == "/echo/c" { round } else { round + 2 }));
             let added = stored(&etcd, key).map(|stored| stored.mod_revision);

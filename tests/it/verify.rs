@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::nginx::{Nginx, http_get};
 use crate::support::template::table;
 use crate::support::{Daemon, free_port, temp_dir, tls, wait_for, wait_until};
@@ -28,6 +28,8 @@ struct Driven {
     sandbox: Sandbox,
     agent: Option<Daemon>,
     good: String,
+    /// Begins after the reload that the first run owes.
+    mark: Mark,
 }
 
 /// Counts answers of nginx all the time, one connection each.
@@ -38,14 +40,15 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn to(port: u16) -> Traffic {
+    /// Sends the requests; each may take this long.
+    fn to(port: u16, limit: Duration) -> Traffic {
         let (stop, longest_gap_ms) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, gap) = (Arc::clone(&stop), Arc::clone(&longest_gap_ms));
         let thread = std::thread::spawn(move || {
             let mut last_answer = Instant::now();
             let mut failing = false;
             while !stopped.load(Ordering::Relaxed) {
-                let answered = get_quickly(port);
+                let answered = get(port, limit);
                 if answered && failing {
                     gap.fetch_max(u64::try_from(last_answer.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
                 }
@@ -70,12 +73,14 @@ impl Traffic {
     }
 }
 
-/// In an outage connections are taken by the kernel and never answered.
-fn get_quickly(port: u16) -> bool {
+/// For one of the requests in an outage: the kernel takes their connections and nobody answers.
+const OUTAGE_LIMIT: Duration = Duration::from_millis(250);
+
+fn get(port: u16, limit: Duration) -> bool {
     use std::io::{Read, Write};
     let attempt = || -> std::io::Result<bool> {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_millis(250)))?;
+        stream.set_read_timeout(Some(limit))?;
         stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -108,13 +113,16 @@ impl Driven {
                 .set("check_cmd", nginx.check_command())
                 .lines(&reload),
         );
-        let mut driven = Driven { nginx, sandbox, agent: None, good: String::new() };
+        let mut driven = Driven { nginx, sandbox, agent: None, good: String::new(), mark: Mark::START };
         driven.set(&[("http", good_http)]);
         driven.sandbox.onetime().expect_code(0);
         driven.nginx.start();
         driven.good = driven.live();
         driven.agent = Some(driven.sandbox.watch());
+        // nginx was not running at the first run, so that its reload is owed.
+        driven.sandbox.wait_log("drained, no worker");
         wait_until("the workers", DEADLINE, || driven.nginx.worker_pids().len() == 2);
+        driven.mark = driven.sandbox.mark();
         driven
     }
 
@@ -141,13 +149,13 @@ impl Driven {
 
     #[track_caller]
     fn ends(mut self, bad: &[(&str, &str)], said: &[&str], has_outage: bool) {
-        let traffic = Traffic::to(self.nginx.status_port);
+        let traffic = Traffic::to(self.nginx.status_port, if has_outage { OUTAGE_LIMIT } else { DEADLINE });
         self.set(bad);
         for text in said {
-            self.sandbox.wait_log(text);
+            self.sandbox.wait_log_since(self.mark, text);
         }
         wait_until("the last good file", DEADLINE, || self.live() == self.good);
-        let serving = || self.nginx.worker_pids().len() == 2 && get_quickly(self.nginx.status_port);
+        let serving = || self.nginx.worker_pids().len() == 2 && get(self.nginx.status_port, OUTAGE_LIMIT);
         wait_until("two workers that serve", DEADLINE, serving);
         let gap = traffic.end();
         println!("no answer for {gap} ms");
@@ -156,9 +164,10 @@ impl Driven {
         }
         assert!(self.nginx.is_running());
         // The next good value goes live by itself.
+        let mark = self.sandbox.mark();
         self.set(&[("http", "server { listen unix:after.sock; }")]);
         wait_until("the next good file", DEADLINE, || self.live().contains("after.sock"));
-        self.sandbox.wait_log("verified the reload of nginx");
+        self.sandbox.wait_log_since(mark, "verified the reload of nginx");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -283,7 +292,7 @@ fn a_pid_file_that_moves() {
     let driven = Driven::new(Asks::BuiltIn, "");
     let moved = driven.path("moved.pid").display().to_string();
     driven.set(&[("pid", &moved)]);
-    driven.sandbox.wait_log("verified the reload of nginx");
+    driven.sandbox.wait_log_since(driven.mark, "verified the reload of nginx");
     let mark = driven.sandbox.mark();
     driven.set(&[("pid", &moved), ("http", "server { listen unix:next.sock; }")]);
     driven.sandbox.wait_log_since(mark, "verified the reload of nginx");
@@ -323,19 +332,19 @@ fn a_lua_error_where_the_module_is_installed() {
 #[test]
 fn every_stage_of_a_good_reload_has_its_time() {
     let driven = Driven::new(Asks::BuiltIn, "");
-    let traffic = Traffic::to(driven.nginx.status_port);
+    let traffic = Traffic::to(driven.nginx.status_port, DEADLINE);
     // A connection that an old worker has to finish.
     let mut held = std::net::TcpStream::connect(("127.0.0.1", driven.nginx.status_port)).unwrap();
     std::io::Write::write_all(&mut held, b"GET /ready HTTP/1.1\r\n").unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("verified the reload of nginx");
-    let log = driven.sandbox.log();
+    driven.sandbox.wait_log_since(driven.mark, "verified the reload of nginx");
+    let log = driven.sandbox.log_since(driven.mark);
     for stage in ["accepted_ms=", "healthy_ms=", "converged_ms=", "workers=2"] {
         assert!(log.contains(stage), "no {stage} in {log}");
     }
     assert!(!log.contains("drained"), "a connection is still open: {log}");
     drop(held);
-    driven.sandbox.wait_log("drained");
+    driven.sandbox.wait_log_since(driven.mark, "drained");
     assert_eq!(traffic.end(), 0);
 }
 
@@ -353,7 +362,7 @@ fn a_bystander_is_not_signalled(title: &str) {
     let mut bystander = Daemon::start(std::process::Command::new("sleep").arg0(title).arg("1000"));
     std::fs::write(driven.nginx.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("checked files are in place, the reload is owed: nginx is not running");
+    driven.sandbox.wait_log_since(driven.mark, "checked files are in place, the reload is owed: nginx is not running");
     assert!(bystander.child.try_wait().unwrap().is_none(), "{title} was signalled");
     assert!(driven.live().contains("new.sock"), "checked files wait for nginx to start");
 }
@@ -370,8 +379,8 @@ fn without_verification_the_exit_code_is_taken_for_the_truth() {
     driven.nginx.stop();
     driven.agent = Some(driven.sandbox.watch());
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("updated /");
-    assert!(!driven.sandbox.log().contains("nginx is not running"), "{}", driven.sandbox.log());
+    driven.sandbox.wait_log_since(driven.mark, "updated /");
+    assert!(!driven.sandbox.log_since(driven.mark).contains("nginx is not running"), "{}", driven.sandbox.log());
 }
 
 #[test]
@@ -477,7 +486,7 @@ impl Daemonised<'_> {
         command.arg("-e").arg(driven.nginx.error_log_file()).arg("-c").arg(driven.nginx.conf());
         assert!(command.stdin(std::process::Stdio::null()).status().unwrap().success());
         let daemonised = Daemonised(driven);
-        wait_until("an answer", DEADLINE, || get_quickly(daemonised.0.nginx.status_port));
+        wait_until("an answer", DEADLINE, || get(daemonised.0.nginx.status_port, OUTAGE_LIMIT));
         daemonised
     }
 
@@ -503,7 +512,6 @@ impl Drop for Daemonised<'_> {
 #[test]
 fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
-    driven.sandbox.wait_log("drained, no worker");
     let nginx = Daemonised::start(&mut driven);
     let driven = nginx.0;
     let signal = |pid: i32, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
@@ -526,7 +534,6 @@ fn while_nginx_is_being_replaced_the_reload_stays_owed() {
 #[test]
 fn an_outage_left_by_a_killed_upstreamd_ends_first() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
-    driven.sandbox.wait_log("drained, no worker");
     driven.agent.take().unwrap().kill();
     // As a kill in the outage leaves it: no worker, the good file put back, its reload owed, the bad value in the store.
     let good = driven.live();
@@ -550,7 +557,7 @@ fn an_outage_left_by_a_killed_upstreamd_ends_first() {
     let first = said.split("(SIGHUP)").nth(1).unwrap_or_default();
     assert!(first.contains("start worker process"), "{said}");
     wait_until("two workers that serve", DEADLINE, || {
-        driven.live() == good && driven.nginx.worker_pids().len() == 2 && get_quickly(driven.nginx.status_port)
+        driven.live() == good && driven.nginx.worker_pids().len() == 2 && get(driven.nginx.status_port, OUTAGE_LIMIT)
     });
 }
 

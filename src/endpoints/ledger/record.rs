@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::NamedIn;
 use super::lost::LostEndpoints;
+use super::workers::ServingWorkers;
 use crate::endpoints::answerer::{Uptake, Worker};
 use crate::model::endpoints::SILENT_AFTER_SECONDS;
 
@@ -89,7 +90,7 @@ impl NameRecord {
     pub(super) fn look(
         &mut self,
         (worker, uptake): (Option<Worker>, Uptake),
-        cleaning: &BTreeSet<Arc<str>>,
+        (cleaning, workers): (&BTreeSet<Arc<str>>, &ServingWorkers),
         now: Instant,
     ) -> bool {
         if uptake == Uptake::Unasked {
@@ -101,7 +102,9 @@ impl NameRecord {
         let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
             return false;
         };
-        let is_known_clean = known.is_none() && self.known_clean.take() == Some(worker.address);
+        // Its socket is another one if it has asked while we were away.
+        let is_from_before = |address| workers.are_settled().unwrap_or(address == worker.address);
+        let is_known_clean = self.known_clean.take().filter(|_| known.is_none()).is_some_and(is_from_before);
         self.worker = Some(worker);
         self.has_lines = !is_known_clean && !self.clean.iter().any(|during| during.contains(&worker.since));
         // The first that we know of may have read the lines long before it could ask us.
@@ -113,9 +116,12 @@ impl NameRecord {
         self.clean_worker() != clean_before
     }
 
-    /// Returns the address of the worker that is known not to have read the lines on disk.
+    /// Returns the address of the worker that is known not to have read the lines on disk, in an earlier run too.
     pub(super) fn clean_worker(&self) -> Option<SocketAddr> {
-        self.worker.filter(|_| !self.has_lines).map(|worker| worker.address)
+        match self.worker {
+            Some(worker) => (!self.has_lines).then_some(worker.address),
+            None => self.known_clean,
+        }
     }
 
     /// Records until when workers that begin to ask have not read the lines, if these are off the disk.

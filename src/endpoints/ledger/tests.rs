@@ -228,6 +228,46 @@ fn a_restart_of_ours_remembers_a_clean_worker() {
 }
 
 #[test]
+fn the_workers_of_an_earlier_run_are_known_whatever_socket_they_ask_from() {
+    let of = |pids: &[i32]| pids.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect::<BTreeSet<_>>();
+    // The workers that serve now, whether the socket is the one from before, and whether the worker has read the lines.
+    for (now_serve, is_same_socket, has_lines) in [
+        (&[1, 2][..], false, false),
+        (&[2], false, false),
+        (&[3, 4], true, true),
+        (&[1, 3], true, false),
+        (&[1, 3], false, true),
+        (&[], true, false),
+        (&[], false, true),
+    ] {
+        let mut walk = Walk::new();
+        walk.ledger.remember_workers(of(&[1, 2]));
+        walk.ledger.remember_clean(&name(), address(if is_same_socket { 1 } else { 7 }));
+        if !now_serve.is_empty() {
+            walk.ledger.see_workers(of(now_serve), walk.now);
+        }
+        walk.asks(1);
+        walk.pass(9);
+        assert_eq!(walk.must_clean(), has_lines, "{now_serve:?} {is_same_socket}");
+    }
+}
+
+#[test]
+fn a_name_that_nobody_asks_for_stays_clean_as_long_as_no_worker_starts() {
+    let mut walk = Walk::new();
+    let of = |pid| BTreeSet::from([Process { pid, start_time: 1 }]);
+    walk.ledger.remember_workers(of(1));
+    walk.ledger.remember_clean(&name(), address(7));
+    let mut see = |pid, seconds| {
+        let later = walk.now + Duration::from_secs(seconds);
+        (walk.ledger.see_workers(of(pid), later), walk.ledger.clean_worker(&name()).is_some())
+    };
+    assert_eq!([see(1, 0), see(1, 9), see(2, 10)], [(false, true); 3]);
+    assert_eq!(see(2, 13), (true, false));
+    assert_eq!(*walk.ledger.workers(), of(2));
+}
+
+#[test]
 fn a_file_whose_names_nobody_asks_for_is_known() {
     let mut walk = Walk::new();
     let silent = |walk: &mut Walk| walk.ledger.take_silent(|_| true, walk.now).get("a.toml").copied();

@@ -59,7 +59,7 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
     assert!(service.look(clock::now() + Duration::from_secs(8)));
     service.save();
     assert!(!lines.exists());
-    assert_eq!(saved::load(&bed.state_folder()), []);
+    assert_eq!(saved::load(&bed.state_folder()).sets, []);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn names_that_only_old_workers_ask_for_are_known_after_a_restart() {
         service.went_live(&bed.place.dest, &names(&[label]));
     }
     service.save();
-    let saved = || saved::load(&bed.state_folder()).into_iter().map(|saved| (saved.set.name, saved.is_over));
+    let saved = || saved::load(&bed.state_folder()).sets.into_iter().map(|saved| (saved.set.name, saved.is_over));
     let name = EndpointName::new;
     assert_eq!(saved().collect::<Vec<_>>(), [(name("web-1"), true), (name("web-2"), false)]);
     let service = bed.start();
@@ -122,10 +122,10 @@ fn what_could_not_be_written_is_written_later() {
     assert_eq!(std::fs::read_to_string(&lines).unwrap(), "server 10.0.0.1:80 max_fails=0 backup;\n");
     assert!(!service.look(later));
     // The record is of live files.
-    assert_eq!(saved::load(&state_folder), []);
+    assert_eq!(saved::load(&state_folder).sets, []);
     service.went_live(&place.dest, &BTreeSet::from([set.name.clone()]));
     service.save();
-    assert_eq!(saved::load(&state_folder).into_iter().map(|saved| saved.set).collect::<Vec<_>>(), [set]);
+    assert_eq!(saved::load(&state_folder).sets.into_iter().map(|saved| saved.set).collect::<Vec<_>>(), [set]);
     // Now they cannot be removed.
     let elsewhere = folder.path().join("elsewhere");
     std::fs::rename(&lines, &elsewhere).unwrap();

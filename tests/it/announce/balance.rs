@@ -239,7 +239,7 @@ impl Supervised {
 
 #[test]
 fn a_rolling_restart_of_all_three_loses_no_request() {
-    rolling_restart(&["--watch"], "3s");
+    rolling_restart(&["--watch"], "5s");
 }
 
 #[test]

@@ -32,8 +32,8 @@ fn it_drains_before_the_command_is_stopped() {
     let mut announcer = announce_script(&world, &["--drain-timeout", "4s"], &script);
     let up = world.wait_one("/services/");
     assert!(up.value.contains(r#""state":"up""#));
-    announcer.signal(Signal::SIGTERM);
     let asked = Instant::now();
+    announcer.signal(Signal::SIGTERM);
     let draining = wait_for("the key to say that it drains", DEADLINE, || {
         let entry = world.reader.read("/services/")?.1.pop()?;
         entry.value.contains(r#""state":"draining""#).then_some(entry)

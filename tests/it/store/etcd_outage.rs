@@ -67,7 +67,7 @@ fn what_changed_while_cut_off_is_caught_up_from_the_last_revision() {
     setting.follower.wait_revision(revision);
     setting.follower.wait_value("/a/gone", None);
     setting.follower.wait_value("/a/new", Some("1"));
-    setting.follower.wait("the return to be told", |seen| seen.regained == 1);
+    setting.follower.wait("news of the return", |seen| seen.regained == 1);
     assert_eq!(setting.counts(), (1, 1), "nothing had to be listed again");
 }
 
@@ -93,6 +93,7 @@ fn large_values_written_while_cut_off_come_in_fragments() {
     setting.proxy.mend();
     setting.follower.wait_revision(revision);
     setting.follower.wait_value("/a/z", Some(&large("4")));
+    setting.follower.wait("news of the return", |seen| seen.regained == 1);
     assert_eq!(setting.counts(), (2, 1));
 }
 
@@ -118,6 +119,7 @@ fn right_after_the_first_listing_a_cut_is_caught_up_too() {
     setting.writer.change(&[("/a/gone", None), ("/elsewhere", Some("1"))]);
     setting.proxy.mend();
     setting.follower.wait_value("/a/gone", None);
+    setting.follower.wait("news of the return", |seen| seen.regained == 1);
     assert_eq!(setting.counts(), (1, 1));
 }
 
@@ -153,6 +155,7 @@ fn a_killed_server_is_followed_again_when_it_is_back() {
     setting.etcd.restart();
     setting.etcd.put("/a/kept", "3");
     setting.follower.wait_value("/a/kept", Some("3"));
+    setting.follower.wait("news of the return", |seen| seen.regained == 1);
     assert_eq!(setting.counts(), (1, 1));
 }
 
@@ -164,7 +167,7 @@ fn a_server_that_falls_silent_is_noticed_and_left() {
     setting.writer.put("/a/kept", "2");
     setting.proxy.mend();
     setting.follower.wait_value("/a/kept", Some("2"));
-    setting.follower.wait("the return to be told", |seen| seen.regained == 1);
+    setting.follower.wait("news of the return", |seen| seen.regained == 1);
 }
 
 #[test]

@@ -84,8 +84,8 @@ pub struct Context {
     refusals: Mutex<transaction::Refusals>,
     /// The step that the pass over each group is at.
     steps: Mutex<BTreeMap<String, (Stage, Instant)>>,
-    /// Groups whose reload is owed although their journals say that it took.
-    disproved: Mutex<BTreeSet<String>>,
+    /// Groups whose reload is owed although their journals say that it took, and whether the one that makes up for it has begun.
+    disproved: Mutex<BTreeMap<String, bool>>,
 }
 
 /// Warnings for people.
@@ -148,15 +148,31 @@ impl Context {
         self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
     }
 
-    /// Records that the last reload of a group is not in effect: its next transaction owes it.
+    /// Records that the last reload of a group is not in effect, or one that is under way will not be enough: another one is owed.
     pub fn disprove(&self, group_id: &str) {
         if let Ok(mut disproved) = self.disproved.lock() {
-            disproved.insert(group_id.to_owned());
+            disproved.insert(group_id.to_owned(), false);
         }
     }
 
     fn is_disproved(&self, group_id: &str) -> bool {
-        self.disproved.lock().is_ok_and(|disproved| disproved.contains(group_id))
+        self.disproved.lock().is_ok_and(|disproved| disproved.contains_key(group_id))
+    }
+
+    /// Records that a reload of a group begins, which makes up for what was disproved before.
+    fn makes_up(&self, group_id: &str) {
+        if let Ok(mut disproved) = self.disproved.lock() {
+            disproved.entry(group_id.to_owned()).and_modify(|has_begun| *has_begun = true);
+        }
+    }
+
+    /// Forgets what was disproved before the last reload of a group began.
+    fn forget_made_up(&self, group_id: &str) {
+        if let Ok(mut disproved) = self.disproved.lock()
+            && disproved.get(group_id) == Some(&true)
+        {
+            disproved.remove(group_id);
+        }
     }
 
     fn forget_disproof(&self, group_id: &str) {

@@ -77,7 +77,7 @@ pub enum Progress {
     Done {
         /// Times of each proof.
         times: Times,
-        /// Old workers that still finish their connections.
+        /// Old workers that still finish their connections, or have not begun to leave in time.
         leaving: BTreeSet<Process>,
         /// Number of workers that serve.
         serving: usize,
@@ -182,7 +182,9 @@ impl Verification {
             |role: Role| seen.children.iter().filter(move |child| child.role == role).map(|child| child.process);
         let fresh: BTreeSet<Process> = of_role(Role::Worker).filter(|process| !self.is_old(process)).collect();
         let old_serving = of_role(Role::Worker).filter(|process| self.is_old(process)).count();
-        let leaving: BTreeSet<Process> = of_role(Role::Leaving).collect();
+        // One that hangs has not begun to leave, and serves what it has.
+        let hanging = of_role(Role::Worker).filter(|process| self.is_old(process));
+        let leaving: BTreeSet<Process> = of_role(Role::Leaving).chain(hanging).collect();
         let starting = of_role(Role::Starting).count();
         if !fresh.is_empty() && self.accepted.is_none() {
             self.accepted = Some(since);

@@ -94,8 +94,11 @@ impl Transaction {
             let (journal, on_disk) = (self.journal.clone(), self.on_disk.clone());
             context.journals.keep_unsaved(&self.group.id, UnsavedJournal { journal, on_disk, backups });
         }
-        // From now on the journal, saved or kept, says whether it is owed.
-        context.forget_disproof(&self.group.id);
+        // From now on the journal, saved or kept, says whether it is owed, unless something was disproved while the reload ran.
+        match reload_owed || self.group.reload.is_none() {
+            true => context.forget_disproof(&self.group.id),
+            false => context.forget_made_up(&self.group.id),
+        }
         saved
     }
 }

@@ -22,6 +22,7 @@ impl Transaction {
     /// Runs the reload: once per changed file if it names a file, else once; then checks whether anything runs.
     pub(super) async fn reload(&mut self, context: &Context) -> Reloaded {
         let Some(reload) = self.group.reload.clone() else { return Reloaded::Done };
+        context.makes_up(&self.group.id);
         if context.nginx_starts_later() && self.nginx.as_ref().is_some_and(|nginx| nginx.master().is_none()) {
             return Reloaded::Done;
         }

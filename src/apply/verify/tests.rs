@@ -218,7 +218,7 @@ fn too_few_workers_are_not_healthy() {
 
 #[test]
 fn an_old_worker_that_does_not_leave_is_reported() {
-    check(1, "w10", &["5 w10 w20", "210 w10 w20", "5006 w10 w20"], "done: 5 210 - leaving 0 serving 1");
+    check(1, "w10", &["5 w10 w20", "210 w10 w20", "5006 w10 w20"], "done: 5 210 - leaving 1 serving 1");
 }
 
 #[test]

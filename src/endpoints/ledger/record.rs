@@ -102,10 +102,14 @@ impl NameRecord {
         let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
             return false;
         };
-        // Its socket is another one if it has asked while we were away.
-        let is_from_before = |address| workers.are_settled().unwrap_or(address == worker.address);
-        let is_known_clean = self.known_clean.take().filter(|_| known.is_none()).is_some_and(is_from_before);
-        self.worker = Some(worker);
+        let is_known_clean = match (clean_before, known) {
+            (None, _) => false,
+            // Its socket is another one if it has asked while we were away.
+            (Some(before), None) => workers.are_settled().unwrap_or(before == worker.address),
+            // An old worker that is leaving may be seen after the newest.
+            (Some(_), Some(_)) => workers.are_from_before(),
+        };
+        (self.worker, self.known_clean) = (Some(worker), None);
         self.has_lines = !is_known_clean && !self.clean.iter().any(|during| during.contains(&worker.since));
         // The first that we know of may have read the lines long before it could ask us.
         if known.is_some() {

@@ -253,6 +253,22 @@ fn the_workers_of_an_earlier_run_are_known_whatever_socket_they_ask_from() {
 }
 
 #[test]
+fn an_old_worker_that_is_seen_after_the_newest_has_not_read_the_lines_since() {
+    let of = |pids: &[i32]| pids.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect::<BTreeSet<_>>();
+    for (now_serve, has_lines) in [(&[1][..], false), (&[1, 2], true), (&[2], true)] {
+        let mut walk = Walk::new();
+        walk.ledger.remember_workers(of(&[1]));
+        walk.ledger.remember_clean(&name(), address(7));
+        walk.ledger.see_workers(of(&[1]), walk.now);
+        walk.asks(1);
+        walk.ledger.see_workers(of(now_serve), walk.now);
+        walk.asks(2);
+        walk.pass(9);
+        assert_eq!(walk.must_clean(), has_lines, "{now_serve:?}");
+    }
+}
+
+#[test]
 fn a_name_that_nobody_asks_for_stays_clean_as_long_as_no_worker_starts() {
     let mut walk = Walk::new();
     let of = |pid| BTreeSet::from([Process { pid, start_time: 1 }]);

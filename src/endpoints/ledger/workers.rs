@@ -15,6 +15,8 @@ pub(super) struct ServingWorkers {
     settled: BTreeSet<Process>,
     /// Those that serve now, and since when; `None` if they were not seen.
     seen: Option<(BTreeSet<Process>, Instant)>,
+    /// Whether one has started in this run, as far as that was seen.
+    has_started: bool,
 }
 
 impl ServingWorkers {
@@ -30,6 +32,7 @@ impl ServingWorkers {
 
     /// Takes in those that serve now. Returns whether they have settled with that, and are others than before.
     pub(super) fn see(&mut self, now_serve: BTreeSet<Process>, now: Instant) -> bool {
+        self.has_started |= !now_serve.is_subset(&self.settled);
         let since = self.seen.as_ref().filter(|(seen, _)| *seen == now_serve).map_or(now, |(_, since)| *since);
         let has_settled = now.saturating_duration_since(since) >= SETTLES_WITHIN && self.settled != now_serve;
         if has_settled {
@@ -37,6 +40,11 @@ impl ServingWorkers {
         }
         self.seen = Some((now_serve, since));
         has_settled
+    }
+
+    /// Returns whether all that were seen in this run served in an earlier one.
+    pub(super) fn are_from_before(&self) -> bool {
+        self.seen.is_some() && !self.has_started
     }
 
     /// Returns whether all that serve now are among the settled ones, or none of them; `None` if neither is known.
@@ -73,7 +81,12 @@ mod tests {
         let mut next = ServingWorkers::default();
         next.remember(workers.settled().clone());
         assert_eq!(next.are_settled(), None);
+        assert!(!next.are_from_before());
         next.see(of(&[4, 5]), start);
-        assert_eq!(next.are_settled(), Some(true));
+        assert_eq!((next.are_settled(), next.are_from_before()), (Some(true), true));
+        for seconds in [1, 4] {
+            next.see(of(&[6]), start + Duration::from_secs(seconds));
+        }
+        assert_eq!((next.are_settled(), next.are_from_before()), (Some(true), false));
     }
 }

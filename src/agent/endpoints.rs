@@ -12,7 +12,7 @@ use super::catalog::{self, Member};
 use super::upstreams::KnownUpstreams;
 use crate::apply::AroundReload;
 use crate::apply::group::Group;
-use crate::endpoints::ledger::NamedIn;
+use crate::endpoints::ledger::{NamedIn, UpstreamTraits};
 use crate::endpoints::saved;
 use crate::endpoints::service::{EndpointService, PublishedSet};
 use crate::endpoints::taken::TakenAnswers;
@@ -258,8 +258,7 @@ impl Endpoints {
         known.look(sets, bytes)?;
         let usable = |set: &EndpointSet| PublishedSet {
             set: set.clone(),
-            knows_backups: known.knows_backups(set),
-            upstreams: known.upstreams(set),
+            traits: UpstreamTraits { knows_backups: known.knows_backups(set), upstreams: known.upstreams(set) },
         };
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };

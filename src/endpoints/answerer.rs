@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hickory_proto::op::ResponseCode;
 
@@ -74,8 +74,8 @@ pub enum Uptake {
 pub struct Answerer {
     /// The peer of a set without endpoints: without any record, nginx would go on with none and ask again after 10 s only.
     refuge: Endpoint,
-    /// Time for which an answer is held if nothing changes.
-    hold: Duration,
+    /// Number of our addresses, which nginx asks in turn.
+    addresses: usize,
     names: BTreeMap<EndpointName, Named>,
     shared: SharedNames,
     /// Serial of the last change of any set.
@@ -99,7 +99,7 @@ impl Answerer {
     pub fn new(refuge: SocketAddr, addresses: usize) -> Answerer {
         Answerer {
             refuge: Endpoint { address: refuge, weight: 1, is_backup: false },
-            hold: if addresses > 1 { HOLD_OF_SEVERAL } else { HOLD },
+            addresses,
             names: BTreeMap::new(),
             shared: SharedNames::default(),
             serial: 0,
@@ -309,7 +309,7 @@ impl Answerer {
         let decision = poller.ask(&question, serial, (arrived, now), met_at);
         poller.held = Some(Box::new(question));
         if decision == Handling::Hold && poller.due.is_none() {
-            let latest = now + self.hold;
+            let latest = now + if self.addresses > 1 { HOLD_OF_SEVERAL } else { HOLD };
             let from_earliest = (latest - GROUPED_WITHIN, EndpointName::first(), Asker::FIRST)..;
             let at = self.due.range(from_earliest).next().map_or(latest, |(at, ..)| latest.min(*at));
             poller.due = Some(at);
@@ -323,10 +323,10 @@ impl Answerer {
 
     /// Remembers a new asker of a name. Questions that are held for the same socket and not repeated are those of a process that has ended.
     fn meet(&mut self, from: Asker, name: &EndpointName, now: Instant) {
-        self.met = Some((from.address.ip(), now));
         let Some(named) = self.names.get_mut(name) else { return };
         let worker = named.worker_at_other_addresses(from.socket, now).unwrap_or_else(|| {
             self.workers_seen += 1;
+            self.met = Some((from.address.ip(), now));
             (self.workers_seen, now)
         });
         for gone in named.too_many(now) {
@@ -341,7 +341,7 @@ impl Answerer {
         }
         let Some(named) = self.names.get_mut(name) else { return };
         named.pollers.reserve_exact(1);
-        named.pollers.push((from, Poller::new(worker, now)));
+        named.pollers.push((from, Poller::new(worker, self.addresses, now)));
         self.by_asker.insert((from, name.clone()));
     }
 

@@ -36,8 +36,17 @@ const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 pub struct NameUse {
     /// The name.
     pub name: EndpointName,
-    /// Whether its upstream's method knows backups.
+    /// What its upstreams are like.
+    pub traits: UpstreamTraits,
+}
+
+/// What the upstreams of a file that ask for a name are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTraits {
+    /// Whether the methods of all of them know backups.
     pub knows_backups: bool,
+    /// Number of them.
+    pub upstreams: usize,
 }
 
 /// The use of a name.
@@ -66,11 +75,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Records the names that a render of this file has.
-    pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) {
-        for NameUse { name, knows_backups } in uses {
+    /// Records the names that a render of this file has. Returns whether lines with `backup` have to go from the disk before nginx reads
+    /// the file.
+    pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) -> bool {
+        let mut must_save = false;
+        let has = |name: &EndpointName| uses.iter().any(|used| used.name == *name);
+        // A file with these was refused, and is no more.
+        let of_file = self.names.iter_mut().filter(|(_, entry)| entry.usage == Use::Planned && entry.place == *place);
+        of_file.filter(|(name, _)| !has(name)).for_each(|(_, entry)| entry.usage = Use::Over);
+        for NameUse { name, traits } in uses {
             let entry = self.names.entry(name.clone()).or_insert_with(|| Box::new(NameRecord::planned(place, now)));
-            entry.knows_backups = *knows_backups;
+            let knew_backups = entry.methods.common().knows_backups;
+            entry.methods.planned = *traits;
+            must_save |= knew_backups && !traits.knows_backups;
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
                 entry.usage = Use::Planned;
             }
@@ -78,6 +95,7 @@ impl Ledger {
                 entry.place = place.clone();
             }
         }
+        must_save
     }
 
     /// Records the use of a name in an earlier run: the live file had it, or no file any more.
@@ -85,14 +103,20 @@ impl Ledger {
         self.repeated_at = Some(now + REPEATS_WITHIN);
         if let Some(entry) = self.names.get_mut(name) {
             entry.usage = if is_over { Use::Over } else { Use::Live };
+            entry.methods.live = Some(entry.methods.planned);
         }
     }
 
-    /// Records the worker of an earlier run that had not read the lines on disk.
-    pub fn remember_clean(&mut self, name: &EndpointName, worker: SocketAddr) {
+    /// Records the worker of an earlier run that had not read the lines on disk, and whether others had started since.
+    pub fn remember_clean(&mut self, name: &EndpointName, worker: SocketAddr, is_outlived: bool) {
         if let Some(entry) = self.names.get_mut(name) {
-            entry.known_clean = Some(worker);
+            (entry.known_clean, entry.is_outlived) = (Some(worker), is_outlived);
         }
+    }
+
+    /// Returns whether workers have started since that worker, and have not asked for the name in time.
+    pub fn is_outlived(&self, name: &EndpointName) -> bool {
+        self.names.get(name).is_some_and(|entry| entry.is_outlived)
     }
 
     /// Records the workers of nginx that served in an earlier run.
@@ -107,13 +131,12 @@ impl Ledger {
 
     /// Records the workers of nginx that serve now. Returns whether the next run has to remember others.
     pub fn see_workers(&mut self, workers: BTreeSet<Process>, now: Instant) -> bool {
-        let are_known = workers.is_subset(self.workers.settled());
-        let has_settled = self.workers.see(workers, now);
-        if has_settled && !are_known {
-            // Nobody has asked: whoever does has started since.
-            self.names.values_mut().filter(|entry| entry.worker.is_none()).for_each(|entry| entry.known_clean = None);
+        let Some(since) = self.workers.see(workers, now) else { return false };
+        for entry in self.names.values_mut() {
+            // Those that are seen have asked within the second before.
+            entry.is_outlived |= entry.worker.is_none_or(|worker| worker.since + STARTS_WITHIN < since);
         }
-        has_settled
+        true
     }
 
     /// Returns the worker that is known not to have read the lines on disk.
@@ -126,6 +149,9 @@ impl Ledger {
         let mut is_new = false;
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
             let usage = if names.contains(name) { Use::Live } else { Use::Over };
+            let common = entry.methods.common();
+            entry.methods.live = Some(entry.methods.planned);
+            is_new |= entry.methods.common() != common;
             if entry.usage != usage {
                 is_new = true;
                 entry.usage = usage;
@@ -338,9 +364,16 @@ impl Ledger {
         self.names.get(name).is_some_and(|entry| entry.usage == Use::Planned)
     }
 
-    /// Returns the names, each with its file and whether its method knows backups.
-    pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn, bool)> {
-        self.names.iter().map(|(name, entry)| (name, &entry.place, entry.knows_backups))
+    /// Returns the names, each with its file and what suits its upstreams, live and planned.
+    pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn, UpstreamTraits)> {
+        self.names.iter().map(|(name, entry)| (name, &entry.place, entry.methods.common()))
+    }
+
+    /// Returns what suits the upstreams that ask for a name, live and planned.
+    pub fn traits(&self, name: &EndpointName) -> UpstreamTraits {
+        self.names
+            .get(name)
+            .map_or(UpstreamTraits { knows_backups: false, upstreams: 1 }, |entry| entry.methods.common())
     }
 
     /// Returns the names in live files, each with its file.

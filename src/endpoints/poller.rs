@@ -18,6 +18,8 @@ pub(super) const GROUPED_WITHIN: Duration = Duration::from_millis(250);
 pub(super) const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+/// The same for each further address that it asks in turn: until it has the answer from there, and has paused again.
+const ASKS_THERE_WITHIN: Duration = Duration::from_millis(4600);
 /// Time within which the sockets of a process that starts ask for the first time, one for each of its upstreams.
 const STARTS_WITHIN: Duration = Duration::from_millis(250);
 /// Time for which a question may have waited for us: nginx gives it up two seconds after its last repeat.
@@ -50,6 +52,8 @@ pub(super) struct Poller {
     pub(super) taken: Option<u64>,
     /// Whether the last answer asked it to come by TCP.
     pub(super) comes_by_tcp: bool,
+    /// Number of further addresses that it asks in turn.
+    others: u32,
 }
 
 /// The decision about a question.
@@ -62,8 +66,8 @@ pub(super) enum Handling {
 }
 
 impl Poller {
-    /// Returns the poller for a first question, of a worker with this number that asked first at `since`.
-    pub(super) fn new((number, since): (u64, Instant), now: Instant) -> Poller {
+    /// Returns the poller for a first question at one of so many addresses, of a worker with this number that asked first at `since`.
+    pub(super) fn new((number, since): (u64, Instant), addresses: usize, now: Instant) -> Poller {
         Poller {
             number,
             since,
@@ -76,6 +80,7 @@ impl Poller {
             answered: None,
             taken: None,
             comes_by_tcp: false,
+            others: u32::try_from(addresses.saturating_sub(1)).unwrap_or(u32::MAX),
         }
     }
 
@@ -139,7 +144,8 @@ impl Poller {
 
     /// Returns whether it asks as nginx does.
     pub(super) fn asks(&self, now: Instant) -> bool {
-        let limit = if self.held.is_some() { REPEATS_WITHIN } else { ASKS_AGAIN_WITHIN };
+        let asks_again_within = ASKS_AGAIN_WITHIN + ASKS_THERE_WITHIN.saturating_mul(self.others);
+        let limit = if self.held.is_some() { REPEATS_WITHIN } else { asks_again_within };
         now.duration_since(self.active_at) <= limit
     }
 

@@ -28,6 +28,8 @@ pub(super) struct SavedSet {
     pub(super) knows_backups: bool,
     /// The worker that has not read the lines on disk.
     pub(super) clean_worker: Option<SocketAddr>,
+    /// Whether workers have started since, and have not asked for it in time.
+    pub(super) is_outlived: bool,
     /// Addresses that it has lost and that have not drained.
     pub(super) lost: Vec<SocketAddr>,
     /// Whether no file has its name any more: only workers that are leaving ask for it.
@@ -104,6 +106,8 @@ struct SetRecord {
     knows_backups: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clean_worker: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_outlived: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lost: Vec<SocketAddr>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -131,6 +135,7 @@ impl From<&NameOnDisk> for SetRecord {
             dest: saved.place.dest.clone(),
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
+            is_outlived: saved.is_outlived,
             lost: saved.lost.clone(),
             is_over: saved.is_over,
             upstreams: saved.upstreams,
@@ -148,6 +153,7 @@ impl From<SetRecord> for SavedSet {
             place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
             knows_backups: record.knows_backups,
             clean_worker: record.clean_worker,
+            is_outlived: record.is_outlived,
             lost: record.lost,
             is_over: record.is_over,
             upstreams: record.upstreams,
@@ -239,12 +245,20 @@ mod tests {
             place: NamedIn { resource: "web.toml".into(), dest: "/etc/nginx/conf.d/web.conf".into() },
             knows_backups: true,
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
+            is_outlived: true,
             lost: vec!["10.0.0.2:80".parse().unwrap()],
             is_over: true,
             upstreams: 2,
         };
         assert_eq!(load(folder.path()), SavedRun::default());
-        let other = SavedSet { clean_worker: None, lost: Vec::new(), is_over: false, upstreams: 1, ..saved.clone() };
+        let other = SavedSet {
+            clean_worker: None,
+            is_outlived: false,
+            lost: Vec::new(),
+            is_over: false,
+            upstreams: 1,
+            ..saved.clone()
+        };
         let on_disk = |saved: &SavedSet, is_recorded| {
             let endpoints = saved.set.endpoints.clone().into();
             NameOnDisk { saved: saved.clone(), endpoints, has_lines: false, is_recorded }

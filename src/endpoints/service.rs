@@ -21,7 +21,7 @@ use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::asked::Asked;
-use super::ledger::{Ledger, NameUse, NamedIn};
+use super::ledger::{Ledger, NameUse, NamedIn, UpstreamTraits};
 use super::message::{self, DnsMessage};
 use super::saved::{self, NameOnDisk, SavedRun, SavedSet};
 use super::taken::TakenAnswers;
@@ -66,10 +66,8 @@ struct Inner {
 pub struct PublishedSet {
     /// The set.
     pub set: EndpointSet,
-    /// Whether its upstream's method knows backups.
-    pub knows_backups: bool,
-    /// Number of the upstreams that ask for it.
-    pub upstreams: usize,
+    /// What the upstreams that ask for it are like.
+    pub traits: UpstreamTraits,
 }
 
 impl std::fmt::Debug for EndpointService {
@@ -97,10 +95,12 @@ impl EndpointService {
         let lines = saved.iter().filter_map(|saved| saved::lines_path(&saved.place.dest, &saved.set.name));
         let written = WrittenFiles::of_earlier_run(lines);
         for saved in saved {
-            let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
+            let traits = UpstreamTraits { knows_backups: saved.knows_backups, upstreams: saved.upstreams };
+            let uses = [NameUse { name: saved.set.name.clone(), traits }];
             ledger.record(&saved.place, &uses, now);
             ledger.remember_use(&saved.set.name, saved.is_over, now);
-            saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
+            let clean = saved.clean_worker.iter();
+            clean.for_each(|worker| ledger.remember_clean(&saved.set.name, *worker, saved.is_outlived));
             ledger.remember_lost(&saved.set.name, &saved.lost);
             let name = saved.set.name.clone();
             answerer.publish(vec![saved.set], now);
@@ -150,11 +150,9 @@ impl EndpointService {
         let mut inner = self.inner();
         let uses: Vec<NameUse> = sets
             .iter()
-            .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
+            .map(|published| NameUse { name: published.set.name.clone(), traits: published.traits })
             .collect();
-        inner.ledger.record(place, &uses, now);
-        let askers: Vec<(EndpointName, usize)> =
-            sets.iter().map(|published| (published.set.name.clone(), published.upstreams)).collect();
+        let must_save = inner.ledger.record(place, &uses, now);
         let sets: Vec<EndpointSet> = sets.into_iter().map(PublishedSet::usable).collect();
         let of_file = inner.ledger.live_names().filter(|(_, live)| live.dest == place.dest);
         let live: BTreeSet<&EndpointName> = of_file.map(|(name, _)| name).collect();
@@ -166,10 +164,13 @@ impl EndpointService {
         inner.awaited.remove(&place.dest);
         inner.awaited.extend(awaited.map(|sets| (place.dest.clone(), (Arc::clone(&place.resource), sets))));
         let packets = inner.answer_with(answered, now);
-        askers.into_iter().for_each(|(name, upstreams)| inner.answerer.set_upstreams(&name, upstreams));
+        inner.count_upstreams(uses.iter().map(|used| &used.name));
         drop(inner);
         self.send(packets);
         self.changed.notify_one();
+        if must_save {
+            self.save();
+        }
     }
 
     /// Records that the live file of this destination has these names and no others.
@@ -178,6 +179,7 @@ impl EndpointService {
         let mut inner = self.inner();
         let is_new = inner.ledger.went_live(dest, names, now);
         inner.is_unsaved |= is_new;
+        inner.count_upstreams(names.iter());
         let Some((_, mut sets)) = inner.awaited.remove(dest) else { return };
         sets.retain(|set| names.contains(&set.name));
         let packets = inner.answer_with(sets, now);
@@ -360,17 +362,24 @@ impl Inner {
         if !std::mem::take(is_unsaved) {
             return None;
         }
-        let on_disk = |(name, place, knows_backups): (&EndpointName, &NamedIn, bool)| {
+        let on_disk = |(name, place, traits): (&EndpointName, &NamedIn, UpstreamTraits)| {
             let endpoints = Arc::clone(answerer.endpoints(name)?);
             let set = EndpointSet { name: name.clone(), endpoints: Vec::new() };
             let (clean_worker, lost) = (ledger.clean_worker(name), ledger.lost(name).to_vec());
             let (place, is_over) = (place.clone(), ledger.is_over(name));
-            let upstreams = answerer.upstreams(name);
-            let saved = SavedSet { set, place, knows_backups, clean_worker, lost, is_over, upstreams };
+            let (UpstreamTraits { knows_backups, upstreams }, is_outlived) = (traits, ledger.is_outlived(name));
+            let saved = SavedSet { set, place, knows_backups, clean_worker, is_outlived, lost, is_over, upstreams };
             let (has_lines, is_recorded) = (ledger.wants_lines(name), !ledger.is_planned(name));
             Some(NameOnDisk { saved, endpoints, has_lines, is_recorded })
         };
         Some((ledger.names().filter_map(on_disk).collect(), ledger.workers().clone()))
+    }
+
+    /// Brings up to date how many upstreams have to take the answers of these names.
+    fn count_upstreams<'a>(&mut self, names: impl Iterator<Item = &'a EndpointName>) {
+        for name in names {
+            self.answerer.set_upstreams(name, self.ledger.traits(name).upstreams);
+        }
     }
 
     fn answer_with(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {
@@ -390,8 +399,8 @@ impl PublishedSet {
     /// Returns the set as its upstream can use it. A method without backups never sends anything to one, so backups are left out as
     /// long as there are others.
     fn usable(self) -> EndpointSet {
-        let PublishedSet { mut set, knows_backups, .. } = self;
-        if !knows_backups && set.endpoints.iter().any(|endpoint| !endpoint.is_backup) {
+        let PublishedSet { mut set, traits } = self;
+        if !traits.knows_backups && set.endpoints.iter().any(|endpoint| !endpoint.is_backup) {
             set.endpoints.retain(|endpoint| !endpoint.is_backup);
         }
         set

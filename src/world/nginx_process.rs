@@ -11,15 +11,20 @@ use nix::fcntl::OFlag;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::model::process::Process;
-use crate::nginx::process::{self, NginxChild};
+use crate::nginx::process::{self, NginxChild, Role};
 use crate::world::host::find_program;
 use crate::world::proc_stat::ProcStat;
+
+/// Longest pid file that is read: a number and the end of its line.
+const MAX_PID_FILE_BYTES: u64 = 64;
+/// Longest file of a configuration that is read.
+const MAX_CONFIGURATION_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Returns the live nginx master that the pid file names; `None` if nothing runs that could be reloaded: no pid file, an
 /// empty one, a dead or zombie process, or a different program that reuses the number. `binary` is the configured program,
 /// which may have a custom name.
 pub fn master(pid_file: &Path, binary: &Path) -> Option<Process> {
-    let text = fs::read_to_string(pid_file).ok()?;
+    let text = text_of(pid_file, MAX_PID_FILE_BYTES)?;
     let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0)?;
     is_master(pid, binary).then(|| stat(pid).map(|stat| stat.process)).flatten()
 }
@@ -68,10 +73,12 @@ pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     })
 }
 
-/// Returns the user ids that a live master and its children act as.
+/// Returns the user ids that the workers of a live master act as; its own if it has none, as with `master_process off`.
 pub fn users(master: Process) -> BTreeSet<u32> {
-    let children = children(master).unwrap_or_default().into_iter().map(|child| child.process.pid);
-    std::iter::once(master.pid).chain(children).filter_map(user).collect()
+    let children = children(master).unwrap_or_default();
+    let workers = children.into_iter().filter(|child| matches!(child.role, Role::Worker | Role::Leaving));
+    let users: BTreeSet<u32> = workers.filter_map(|child| user(child.process.pid)).collect();
+    if users.is_empty() { user(master.pid).into_iter().collect() } else { users }
 }
 
 /// Returns the effective user id of a process.
@@ -124,9 +131,19 @@ pub fn reload(master: Process, binary: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads nginx's main configuration, to find its directives; `None` if it cannot be read.
+/// Reads a file of nginx's configuration, to find its directives; `None` if it cannot be read.
 pub fn configuration(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok()
+    text_of(path, MAX_CONFIGURATION_BYTES)
+}
+
+/// Returns the text of a file that others may have put there; `None` if it is no regular file, or longer. Waits for nobody.
+fn text_of(path: &Path, max_bytes: u64) -> Option<String> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    file.metadata().ok().filter(|found| found.is_file() && found.len() <= max_bytes)?;
+    let mut text = String::new();
+    file.take(max_bytes).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Returns whether this path leads a process to the same file as us, if that can be seen: it may be in another container.

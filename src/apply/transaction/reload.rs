@@ -1,20 +1,24 @@
 //! The steps of a transaction that make a program read its files again and prove that it did. Never touches the files.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::apply::machine::{Done, ReloadProof, Reloaded};
 use crate::apply::nginx::Nginx;
+use crate::apply::plan::FileAction;
 use crate::apply::staging::StagedFile;
 use crate::apply::verify::{Progress, Times};
 use crate::apply::{Context, failure, plan};
+use crate::model::for_each;
 use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::{installation, words};
+use crate::world::clock;
+use crate::world::fs::entry::FileEntry;
 use crate::world::process::{self, CommandEnd, FinishedCommand};
-use crate::world::{clock, fs};
 
 use super::Transaction;
 
@@ -99,23 +103,45 @@ impl Transaction {
     }
 
     /// Returns the commands that reload: one, or one for each file if it names a file. None if it does and the group has no file.
-    fn reload_texts(&self, command: &CommandLine) -> Vec<String> {
+    fn reload_texts(&mut self, command: &CommandLine) -> Vec<String> {
         if !command.names_a_file() {
             let nowhere = Path::new("");
             return vec![command.shell_text(nowhere, nowhere)];
         }
-        let text = |file: &StagedFile| command.shell_text(&file.target.path(), file.dest());
-        if !self.journal.reload_owed && self.changed().next().is_some() {
-            return self.changed().map(text).collect();
+        let own: BTreeSet<&PathBuf> = self.group.destinations().collect();
+        // A name of the store was refused if it means something to a shell, and what it had made is removed now.
+        let is_harmless = |dest: &PathBuf| {
+            own.contains(dest) || dest.file_name().and_then(OsStr::to_str).is_some_and(for_each::is_plain)
+        };
+        let mut unnamed = Vec::new();
+        let mut texts = Vec::new();
+        let owes_all = self.journal.reload_owed || self.changed().next().is_none();
+        for file in self.files.iter().filter(|file| owes_all || file.action != FileAction::Keep) {
+            match file.action != FileAction::Remove || is_harmless(file.dest()) {
+                true => texts.push(command.shell_text(&file.target.path(), file.dest())),
+                false => unnamed.push(file.dest()),
+            }
         }
-        // Nobody knows for which of the files it is owed.
         let here: BTreeSet<&PathBuf> = self.files.iter().map(StagedFile::dest).collect();
         let made = self.journal.made.iter().filter(|(resource, _)| self.group.has_member(resource));
         let present: BTreeSet<&PathBuf> = self.group.destinations().chain(made.flat_map(|(_, made)| made)).collect();
         let others = self.journal.files.keys().filter(|dest| present.contains(dest) && !here.contains(dest));
-        let others =
-            others.map(|dest| command.shell_text(&fs::resolve_links(dest).unwrap_or_else(|_| dest.clone()), dest));
-        self.files.iter().map(text).chain(others).collect()
+        // Nobody knows for which of the files it is owed.
+        for dest in others.filter(|_| owes_all) {
+            // A link that others may have made leads to a name of theirs.
+            match FileEntry::find(dest).ok().filter(|_| is_harmless(dest)) {
+                Some(target) => texts.push(command.shell_text(&target.path(), dest)),
+                None => unnamed.push(dest),
+            }
+        }
+        let warnings = unnamed.into_iter().map(|dest| {
+            format!(
+                "reload_cmd is not run for `{}`: its name means something to a shell, or it is a link that other users may have made",
+                dest.display()
+            )
+        });
+        self.report.warnings.extend(warnings);
+        texts
     }
 
     /// Runs these commands up to the first one that fails. Returns the last one, and how it ended.

@@ -1,5 +1,6 @@
 //! One name: its set, and who asks for it. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -98,13 +99,15 @@ impl Named {
         }
     }
 
-    /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours. nginx asks all our
-    /// addresses in turn, from a socket for each.
+    /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours in each upstream. nginx
+    /// asks all our addresses in turn, from a socket for each.
     pub(super) fn worker_at_other_addresses(&self, socket: usize, now: Instant) -> Option<(u64, Instant)> {
         let asking = self.pollers.iter().filter(|(_, poller)| poller.asks(now));
-        let newest = asking.map(|(_, poller)| (poller.number, poller.since)).max()?;
-        let is_its = |(asker, poller): &(Asker, Poller)| asker.socket == socket && poller.number == newest.0;
-        (!self.pollers.iter().any(is_its)).then_some(newest)
+        let asking: BTreeSet<(u64, Instant)> = asking.map(|(_, poller)| (poller.number, poller.since)).collect();
+        let asks_here =
+            |number: u64| self.pollers.iter().any(|(asker, poller)| asker.socket == socket && poller.number == number);
+        let mut newest = asking.into_iter().rev().take(self.upstreams.max(1));
+        newest.find(|(number, _)| !asks_here(*number))
     }
 
     /// Returns what is known of an asker.

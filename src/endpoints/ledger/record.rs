@@ -6,14 +6,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::NamedIn;
 use super::lost::LostEndpoints;
 use super::workers::ServingWorkers;
+use super::{NamedIn, UpstreamTraits};
 use crate::endpoints::answerer::{Uptake, Worker};
 use crate::model::endpoints::SILENT_AFTER_SECONDS;
 
 /// Time from the first answer of a worker until nginx is reloaded without the lines on disk: further names may follow.
 pub(super) const CLEAN_AFTER: Duration = Duration::from_secs(5);
+/// Time within which a process that starts asks, after it has read the lines on disk.
+const ASKS_WITHIN: Duration = Duration::from_secs(10);
 /// Time without a question after which nginx is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
@@ -30,11 +32,29 @@ pub(super) enum Use {
     Over,
 }
 
+/// What an upstream that asks for a name is like, in the live file and in the last one that was rendered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PlannedTraits {
+    pub(super) live: Option<UpstreamTraits>,
+    pub(super) planned: UpstreamTraits,
+}
+
+impl PlannedTraits {
+    /// Returns what suits both files: nginx may start with either.
+    pub(super) fn common(self) -> UpstreamTraits {
+        let (planned, live) = (self.planned, self.live.unwrap_or(self.planned));
+        UpstreamTraits {
+            knows_backups: planned.knows_backups && live.knows_backups,
+            upstreams: planned.upstreams.min(live.upstreams),
+        }
+    }
+}
+
 /// One name.
 #[derive(Debug)]
 pub(super) struct NameRecord {
     pub(super) place: NamedIn,
-    pub(super) knows_backups: bool,
+    pub(super) methods: PlannedTraits,
     pub(super) usage: Use,
     /// Until when its lines are off the disk, because nginx is being reloaded and has the set.
     pub(super) withheld_until: Option<Instant>,
@@ -50,6 +70,8 @@ pub(super) struct NameRecord {
     pub(super) lost: LostEndpoints,
     /// The worker of an earlier run of ours that had not read them.
     pub(super) known_clean: Option<SocketAddr>,
+    /// Whether workers have started since, and have not asked for it in time: there is no telling who asks then.
+    pub(super) is_outlived: bool,
     /// Since when nobody asks.
     pub(super) silent_since: Option<Instant>,
     /// What was done about that.
@@ -72,7 +94,7 @@ impl NameRecord {
     pub(super) fn planned(place: &NamedIn, now: Instant) -> NameRecord {
         NameRecord {
             place: place.clone(),
-            knows_backups: false,
+            methods: PlannedTraits::default(),
             usage: Use::Planned,
             withheld_until: None,
             clean: Vec::new(),
@@ -81,6 +103,7 @@ impl NameRecord {
             clean_at: None,
             lost: LostEndpoints::default(),
             known_clean: None,
+            is_outlived: false,
             silent_since: Some(now),
             remedy: SilenceRemedy::None,
         }
@@ -102,18 +125,17 @@ impl NameRecord {
         let Some(worker) = worker.filter(|worker| known.is_none_or(|known| known.number != worker.number)) else {
             return false;
         };
-        let is_known_clean = match (clean_before, known) {
-            (None, _) => false,
-            // Its socket is another one if it has asked while we were away.
-            (Some(before), None) => workers.are_settled().unwrap_or(before == worker.address),
-            // An old worker that is leaving may be seen after the newest.
-            (Some(_), Some(_)) => workers.are_from_before(),
-        };
-        (self.worker, self.known_clean) = (Some(worker), None);
+        let is_known_clean = clean_before.is_some_and(|before| match workers.are_settled() {
+            // Its socket is another one if it has asked while we were away or hung, and an old worker that is leaving may be seen later.
+            Some(are_settled) if !self.is_outlived => are_settled,
+            are_settled => known.is_none() && before == worker.address && are_settled != Some(false),
+        });
+        (self.worker, self.known_clean, self.is_outlived) = (Some(worker), None, false);
         self.has_lines = !is_known_clean && !self.clean.iter().any(|during| during.contains(&worker.since));
         // The first that we know of may have read the lines long before it could ask us.
         if known.is_some() {
-            self.lost.at.take_if(|at| *at < worker.since);
+            let has_lines = self.has_lines;
+            self.lost.at.take_if(|at| !has_lines || *at + ASKS_WITHIN < worker.since);
         }
         let at = if self.is_stale() { now } else { worker.since + CLEAN_AFTER };
         self.clean_at = (self.has_lines && !cleaning.contains(&self.place.resource)).then_some(at);

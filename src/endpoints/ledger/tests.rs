@@ -5,6 +5,8 @@ use super::*;
 use crate::endpoints::saved::lines_text;
 use crate::model::endpoints::Endpoint;
 
+const TRAITS: UpstreamTraits = UpstreamTraits { knows_backups: true, upstreams: 1 };
+
 fn name() -> EndpointName {
     EndpointName::new("web-1")
 }
@@ -26,7 +28,7 @@ impl Walk {
     fn new() -> Walk {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
-        ledger.record(&place, &[NameUse { name: name(), knows_backups: true }], now);
+        ledger.record(&place, &[NameUse { name: name(), traits: TRAITS }], now);
         ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]), now);
         Walk { ledger, now }
     }
@@ -95,7 +97,7 @@ fn names_asked_for_one_after_the_other_are_cleaned_by_one_reload() {
     let mut walk = Walk::new();
     let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
     let second = EndpointName::new("web-2");
-    walk.ledger.record(&place, &[NameUse { name: second.clone(), knows_backups: true }], walk.now);
+    walk.ledger.record(&place, &[NameUse { name: second.clone(), traits: TRAITS }], walk.now);
     walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name(), second.clone()]), walk.now);
     walk.asks(1);
     walk.pass(5);
@@ -169,7 +171,37 @@ fn what_was_removed_before_nginx_could_ask_us_is_urgent_too() {
     assert!(walk.ledger.is_stale(&name()) && walk.must_clean());
     walk.pass(1);
     walk.asks(2);
+    assert!(walk.ledger.is_stale(&name()), "a process that starts may ask long after it has read the lines");
+    walk.pass(11);
+    walk.asks(3);
     assert!(!walk.ledger.is_stale(&name()), "it has read the lines after that");
+}
+
+#[test]
+fn a_file_that_is_not_live_yet_takes_nothing_from_the_one_that_is() {
+    let mut walk = Walk::new();
+    let (place, name) = (NamedIn { resource: "a.toml".into(), dest: "/a".into() }, name());
+    let live: BTreeSet<EndpointName> = [name.clone()].into();
+    let now = walk.now;
+    let record = |ledger: &mut Ledger, knows_backups, upstreams| {
+        let traits = UpstreamTraits { knows_backups, upstreams };
+        let must_save = ledger.record(&place, &[NameUse { name: name.clone(), traits }], now);
+        let common = ledger.traits(&name);
+        (must_save, common.knows_backups, common.upstreams)
+    };
+    let ledger = &mut walk.ledger;
+    assert_eq!(record(ledger, false, 2), (true, false, 1), "of a live file whose upstream knows them, and is one");
+    ledger.went_live(&place.dest, &live, now);
+    assert_eq!(record(ledger, true, 1), (false, false, 1), "refused, or not checked yet");
+    assert_eq!(record(ledger, true, 3), (false, false, 2));
+    assert!(ledger.went_live(&place.dest, &live, now), "the lines change");
+    assert_eq!(record(ledger, true, 3), (false, true, 3));
+    assert_eq!(record(ledger, false, 3), (true, false, 3), "nginx checks the file with the lines");
+    let other = EndpointName::new("web-2");
+    ledger.record(&place, &[NameUse { name: other.clone(), traits: TRAITS }], now);
+    assert!(ledger.is_planned(&other));
+    record(ledger, false, 3);
+    assert!(ledger.is_over(&other), "a file that had it was refused");
 }
 
 #[test]
@@ -193,7 +225,7 @@ fn lost_endpoints_are_remembered_until_they_have_drained() {
 fn a_reload_for_one_group_cleans_the_names_of_all() {
     let mut walk = Walk::new();
     let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
-    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), traits: TRAITS }], walk.now);
     walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]), walk.now);
     for number in 1..3 {
         walk.reload(true);
@@ -214,13 +246,13 @@ fn a_reload_for_one_group_cleans_the_names_of_all() {
 #[test]
 fn a_restart_of_ours_remembers_a_clean_worker() {
     let mut walk = Walk::new();
-    walk.ledger.remember_clean(&name(), address(1));
+    walk.ledger.remember_clean(&name(), address(1), false);
     walk.asks(1);
     walk.pass(9);
     assert!(!walk.must_clean());
     assert_eq!(walk.ledger.clean_worker(&name()), Some(address(1)));
     let mut other = Walk::new();
-    other.ledger.remember_clean(&name(), address(7));
+    other.ledger.remember_clean(&name(), address(7), false);
     other.asks(1);
     other.pass(9);
     assert!(other.must_clean());
@@ -242,7 +274,7 @@ fn the_workers_of_an_earlier_run_are_known_whatever_socket_they_ask_from() {
     ] {
         let mut walk = Walk::new();
         walk.ledger.remember_workers(of(&[1, 2]));
-        walk.ledger.remember_clean(&name(), address(if is_same_socket { 1 } else { 7 }));
+        walk.ledger.remember_clean(&name(), address(if is_same_socket { 1 } else { 7 }), false);
         if !now_serve.is_empty() {
             walk.ledger.see_workers(of(now_serve), walk.now);
         }
@@ -258,7 +290,7 @@ fn an_old_worker_that_is_seen_after_the_newest_has_not_read_the_lines_since() {
     for (now_serve, has_lines) in [(&[1][..], false), (&[1, 2], true), (&[2], true)] {
         let mut walk = Walk::new();
         walk.ledger.remember_workers(of(&[1]));
-        walk.ledger.remember_clean(&name(), address(7));
+        walk.ledger.remember_clean(&name(), address(7), false);
         walk.ledger.see_workers(of(&[1]), walk.now);
         walk.asks(1);
         walk.ledger.see_workers(of(now_serve), walk.now);
@@ -273,13 +305,19 @@ fn a_name_that_nobody_asks_for_stays_clean_as_long_as_no_worker_starts() {
     let mut walk = Walk::new();
     let of = |pid| BTreeSet::from([Process { pid, start_time: 1 }]);
     walk.ledger.remember_workers(of(1));
-    walk.ledger.remember_clean(&name(), address(7));
+    walk.ledger.remember_clean(&name(), address(7), false);
     let mut see = |pid, seconds| {
         let later = walk.now + Duration::from_secs(seconds);
-        (walk.ledger.see_workers(of(pid), later), walk.ledger.clean_worker(&name()).is_some())
+        (walk.ledger.see_workers(of(pid), later), walk.ledger.is_outlived(&name()))
     };
-    assert_eq!([see(1, 0), see(1, 9), see(2, 10)], [(false, true); 3]);
-    assert_eq!(see(2, 13), (true, false));
+    assert_eq!([see(1, 0), see(1, 9), see(2, 10)], [(false, false); 3]);
+    assert_eq!(see(2, 13), (true, true));
+    assert_eq!(walk.ledger.clean_worker(&name()), Some(address(7)), "a socket is still known");
+    // Whoever asks now may have started since.
+    walk.asks(1);
+    walk.pass(9);
+    assert!(walk.must_clean());
+    assert!(!walk.ledger.is_outlived(&name()));
     assert_eq!(*walk.ledger.workers(), of(2));
 }
 
@@ -350,7 +388,7 @@ fn the_silence_of_a_name_begins_when_its_file_is_live() {
     let mut walk = Walk::new();
     let (place, other) = (NamedIn { resource: "b.toml".into(), dest: "/b".into() }, EndpointName::new("b-1"));
     walk.asks(1);
-    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), traits: TRAITS }], walk.now);
     walk.pass(60);
     walk.ledger.went_live(&place.dest, &BTreeSet::from([other]), walk.now);
     assert_eq!(walk.ledger.take_silent(|_| true, walk.now), BTreeMap::new());
@@ -363,7 +401,7 @@ fn names_of_a_file_that_is_gone_are_over() {
     let mut walk = Walk::new();
     let place = NamedIn { resource: "a.toml".into(), dest: "/b".into() };
     let other = EndpointName::new("web-2");
-    walk.ledger.record(&place, &[NameUse { name: other.clone(), knows_backups: true }], walk.now);
+    walk.ledger.record(&place, &[NameUse { name: other.clone(), traits: TRAITS }], walk.now);
     walk.ledger.went_live(&place.dest, &BTreeSet::from([other.clone()]), walk.now);
     assert_eq!(walk.live(), [name(), other.clone()]);
     walk.ledger.keep_files("b.toml", &BTreeSet::new());

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::model::process::Process;
 
-/// Time after which every name that new workers ask for is known: they ask at their start, and again a second after the answer.
+/// Time after which names that new workers ask for are known: they ask at their start, and again a second after the answer. A name whose
+/// first question was lost is known later.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 
 /// The workers of every nginx.
@@ -15,8 +16,6 @@ pub(super) struct ServingWorkers {
     settled: BTreeSet<Process>,
     /// Those that serve now, and since when; `None` if they were not seen.
     seen: Option<(BTreeSet<Process>, Instant)>,
-    /// Whether one has started in this run, as far as that was seen.
-    has_started: bool,
 }
 
 impl ServingWorkers {
@@ -30,21 +29,16 @@ impl ServingWorkers {
         &self.settled
     }
 
-    /// Takes in those that serve now. Returns whether they have settled with that, and are others than before.
-    pub(super) fn see(&mut self, now_serve: BTreeSet<Process>, now: Instant) -> bool {
-        self.has_started |= !now_serve.is_subset(&self.settled);
+    /// Takes in those that serve now. Once those that are new have settled, returns when they were first seen.
+    pub(super) fn see(&mut self, now_serve: BTreeSet<Process>, now: Instant) -> Option<Instant> {
         let since = self.seen.as_ref().filter(|(seen, _)| *seen == now_serve).map_or(now, |(_, since)| *since);
-        let has_settled = now.saturating_duration_since(since) >= SETTLES_WITHIN && self.settled != now_serve;
-        if has_settled {
+        let are_new = !now_serve.is_subset(&self.settled);
+        let have_settled = are_new && now.saturating_duration_since(since) >= SETTLES_WITHIN;
+        if have_settled {
             self.settled.clone_from(&now_serve);
         }
         self.seen = Some((now_serve, since));
-        has_settled
-    }
-
-    /// Returns whether all that were seen in this run served in an earlier one.
-    pub(super) fn are_from_before(&self) -> bool {
-        self.seen.is_some() && !self.has_started
+        have_settled.then_some(since)
     }
 
     /// Returns whether all that serve now are among the settled ones, or none of them; `None` if neither is known.
@@ -66,27 +60,23 @@ mod tests {
         let start = Instant::now();
         let mut workers = ServingWorkers::default();
         let of = |pids: &[i32]| pids.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect::<BTreeSet<_>>();
+        let at = |seconds| start + Duration::from_secs(seconds);
         let mut see = |pids: &[i32], seconds| {
-            let has_settled = workers.see(of(pids), start + Duration::from_secs(seconds));
-            (has_settled, workers.are_settled(), workers.settled().len())
+            let settled = workers.see(of(pids), at(seconds));
+            (settled, workers.are_settled(), workers.settled().len())
         };
-        assert_eq!(see(&[1, 2], 0), (false, None, 0));
-        assert_eq!(see(&[1, 2], 2), (false, None, 0));
-        assert_eq!(see(&[1, 2], 3), (true, Some(true), 2));
-        assert_eq!(see(&[1, 2], 4), (false, Some(true), 2));
-        assert_eq!(see(&[1], 5), (false, Some(true), 2), "one has ended");
-        assert_eq!(see(&[1, 3], 6), (false, None, 2), "and another one is in its place");
-        assert_eq!(see(&[4, 5], 7), (false, Some(false), 2), "a reload");
-        assert_eq!(see(&[4, 5], 10), (true, Some(true), 2));
+        assert_eq!(see(&[1, 2], 0), (None, None, 0));
+        assert_eq!(see(&[1, 2], 2), (None, None, 0));
+        assert_eq!(see(&[1, 2], 3), (Some(at(0)), Some(true), 2));
+        assert_eq!(see(&[1, 2], 4), (None, Some(true), 2));
+        assert_eq!([see(&[1], 5), see(&[1], 9)], [(None, Some(true), 2); 2], "one has ended");
+        assert_eq!(see(&[1, 3], 10), (None, None, 2), "and another one is in its place");
+        assert_eq!(see(&[4, 5], 11), (None, Some(false), 2), "a reload");
+        assert_eq!(see(&[4, 5], 14), (Some(at(11)), Some(true), 2));
         let mut next = ServingWorkers::default();
         next.remember(workers.settled().clone());
         assert_eq!(next.are_settled(), None);
-        assert!(!next.are_from_before());
         next.see(of(&[4, 5]), start);
-        assert_eq!((next.are_settled(), next.are_from_before()), (Some(true), true));
-        for seconds in [1, 4] {
-            next.see(of(&[6]), start + Duration::from_secs(seconds));
-        }
-        assert_eq!((next.are_settled(), next.are_from_before()), (Some(true), false));
+        assert_eq!(next.are_settled(), Some(true));
     }
 }

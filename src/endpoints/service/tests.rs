@@ -46,7 +46,10 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
     std::fs::create_dir(bed.folder.path().join("conf.d")).unwrap();
     let lines = saved::lines_path(&bed.place.dest, &set().name).unwrap();
     let service = bed.start();
-    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
+    service.publish(
+        &bed.place,
+        vec![PublishedSet { set: set(), traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+    );
     service.went_live(&bed.place.dest, &BTreeSet::from([set().name]));
     service.save();
     assert!(lines.exists());
@@ -66,14 +69,20 @@ fn lines_of_a_name_that_goes_while_nobody_runs_are_removed() {
 fn writes_do_not_follow_each_other_without_a_pause() {
     let bed = Bed::new();
     let (service, now) = (bed.start(), clock::now() + Duration::from_secs(3600));
-    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
+    service.publish(
+        &bed.place,
+        vec![PublishedSet { set: set(), traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+    );
     assert!(service.look(now), "the first at once");
     std::fs::create_dir(bed.folder.path().join("conf.d")).unwrap();
     let saved_after = clock::now();
     service.save();
     let next = service.inner().save_at.unwrap();
     assert!(next >= saved_after + SAVE_PAUSE);
-    service.publish(&bed.place, vec![PublishedSet { set: other_set(), knows_backups: true, upstreams: 1 }]);
+    service.publish(
+        &bed.place,
+        vec![PublishedSet { set: other_set(), traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+    );
     assert!(!service.look(next - Duration::from_millis(1)));
     assert!(service.look(next));
     service.save();
@@ -88,7 +97,10 @@ fn names_that_only_old_workers_ask_for_are_known_after_a_restart() {
     let names = |labels: &[&str]| labels.iter().map(|label| EndpointName::new(label)).collect::<BTreeSet<_>>();
     for label in ["web-1", "web-2"] {
         let set = EndpointSet { name: EndpointName::new(label), ..set() };
-        service.publish(&bed.place, vec![PublishedSet { set, knows_backups: true, upstreams: 1 }]);
+        service.publish(
+            &bed.place,
+            vec![PublishedSet { set, traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+        );
         service.went_live(&bed.place.dest, &names(&[label]));
     }
     service.save();
@@ -100,7 +112,10 @@ fn names_that_only_old_workers_ask_for_are_known_after_a_restart() {
         service.inner().ledger.live_names().map(|(name, _)| name.clone()).collect()
     };
     assert_eq!(live(&service), names(&["web-2"]));
-    service.publish(&bed.place, vec![PublishedSet { set: set(), knows_backups: true, upstreams: 1 }]);
+    service.publish(
+        &bed.place,
+        vec![PublishedSet { set: set(), traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+    );
     service.went_live(&bed.place.dest, &names(&["web-1"]));
     assert_eq!(live(&service), names(&["web-1"]), "it is back");
 }
@@ -111,7 +126,10 @@ fn what_could_not_be_written_is_written_later() {
     let (service, state_folder, set) = (bed.start(), bed.state_folder(), set());
     let Bed { folder, place } = &bed;
     let lines = saved::lines_path(&place.dest, &set.name).unwrap();
-    service.publish(place, vec![PublishedSet { set: set.clone(), knows_backups: true, upstreams: 1 }]);
+    service.publish(
+        place,
+        vec![PublishedSet { set: set.clone(), traits: UpstreamTraits { knows_backups: true, upstreams: 1 } }],
+    );
     let (soon, later) = (clock::now(), clock::now() + Duration::from_secs(3600));
     assert!(service.look(soon));
     service.save();

@@ -199,3 +199,34 @@ fn a_worker_that_asks_at_several_addresses_is_one() {
     }
     assert_eq!(walk.worker(), Some(2));
 }
+
+#[test]
+fn two_upstreams_that_ask_at_two_addresses_are_two_workers() {
+    let mut walk = Walk { answerer: Answerer::new(REFUGE.parse().unwrap(), 2), ..Walk::new() };
+    walk.publish(&["10.0.0.1:81"]);
+    walk.answerer.set_upstreams(&walk.name, 2);
+    let ports = [[1, 2], [3, 4]];
+    for round in 0..4_u16 {
+        for (socket, ports) in ports.iter().enumerate() {
+            let are_held = ports.map(|port| walk.ask_at(socket, port, 10 * round + port).is_none());
+            if are_held.contains(&true) {
+                walk.pass(3500);
+                walk.tick();
+            }
+            walk.pass(1001);
+        }
+    }
+    assert_eq!(walk.worker(), Some(2));
+}
+
+#[test]
+fn nginx_that_asks_three_addresses_in_turn_is_not_silent() {
+    let mut walk = Walk { answerer: Answerer::new(REFUGE.parse().unwrap(), 3), ..Walk::new() };
+    walk.publish(&["10.0.0.1:81"]);
+    for port in 1..=3_u16 {
+        assert!(walk.ask_at(usize::from(port) - 1, port, port).is_some());
+        walk.pass(1001);
+    }
+    assert_eq!((walk.ask_at(0, 1, 4), walk.uptake()), (None, Uptake::Taken));
+    assert_eq!(walk.publish(&["10.0.0.1:82"]), [1], "pushed");
+}

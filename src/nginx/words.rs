@@ -18,9 +18,11 @@ pub fn masked(output: &str) -> String {
             texts.push(line.to_owned());
             continue;
         }
-        // A quoted text may have lines of its own.
+        // A quoted text may have lines and quotes of its own: its end is not known.
         let mut message = line.to_owned();
-        while message.matches('"').count() % 2 == 1 && lines.peek().is_some_and(|next| !begins_message(next)) {
+        while message.contains('"')
+            && lines.peek().is_some_and(|next| !begins_message(next) && !next.starts_with("nginx: "))
+        {
             message.push('\n');
             message.push_str(lines.next().unwrap_or_default());
         }
@@ -31,6 +33,7 @@ pub fn masked(output: &str) -> String {
 
 /// Returns one message with its quoted texts shortened.
 pub fn masked_message(message: &str) -> String {
+    let message = &without_opened(message);
     let (head, place) = message.split_at(message.len() - place_at_end(message).len());
     if names_directives_only(head) {
         return without_socket(message);
@@ -50,6 +53,14 @@ pub fn masked_message(message: &str) -> String {
     let after =
         texts.iter().filter(|text| text.len() > 1).fold(after.to_owned(), |after, text| after.replace(text, "…"));
     format!("{}{}{after}{tail}{place}", without_socket(before), joined.collect::<String>())
+}
+
+/// Returns a text without the path that OpenSSL names when it cannot open a file: nginx has quoted it before, and this one has no quotes.
+fn without_opened(text: &str) -> String {
+    const CALL: &str = "fopen(";
+    let Some((before, rest)) = text.split_once(CALL) else { return text.to_owned() };
+    let end = [", r)", ",'r')"].into_iter().filter_map(|end| rest.rfind(end)).max();
+    format!("{before}{CALL}…{}", end.and_then(|at| rest.get(at..)).unwrap_or_default())
 }
 
 /// Returns a text whose path behind `unix:` is shortened: nginx does not quote it.
@@ -195,6 +206,18 @@ mod tests {
 
     #[test]
     fn quotes_and_lines_within_a_text_hide_nothing() {
+        check(
+            "nginx: [emerg] cannot load certificate \"/p/x\" hunter\ntwo\": BIO_new_file() failed (SSL: calling fopen(/p/x\" hunter\ntwo, r) error:1) in /a:3",
+            "nginx: [emerg] cannot load certificate \"/p/… (16 characters)\": BIO_new_file() failed (SSL: calling fopen(…, r) error:1) in /a:3",
+        );
+        check(
+            "nginx: [emerg] invalid zone size \"zone=\"x\nhunter\"\" in /a:3\nnginx: configuration file /n test failed",
+            "nginx: [emerg] invalid zone size \"zon… (15 characters)\" in /a:3\nnginx: configuration file /n test failed",
+        );
+        check(
+            "nginx: [emerg] unknown directive \"a\" in /x:1\nhunter\" in /a:3",
+            "nginx: [emerg] unknown directive \"a\" … (17 characters)\" in /a:3",
+        );
         check(
             "nginx: [emerg] unknown directive \"a\" secret \"b\" in /a:3",
             "nginx: [emerg] unknown directive \"a\" … (12 characters)\" in /a:3",

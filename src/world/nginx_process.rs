@@ -273,6 +273,18 @@ mod tests {
     use std::io::Write;
 
     #[test]
+    fn a_pid_file_that_is_a_pipe_or_huge_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(master(&path, Path::new("nginx")), None);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "1\n".repeat(100)).unwrap();
+        assert_eq!((master(&path, Path::new("nginx")), text_of(&path, 200).map(|text| text.len())), (None, Some(200)));
+        assert_eq!(text_of(&path, 199), None);
+    }
+
+    #[test]
     fn this_process_is_alive_and_no_master() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let this = stat(pid).unwrap().process;

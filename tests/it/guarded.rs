@@ -314,6 +314,45 @@ fn a_name_never_becomes_a_command() {
 }
 
 #[test]
+fn a_name_that_was_made_before_becomes_no_command_when_it_goes() {
+    let sandbox = Sandbox::new();
+    for_each(&sandbox, "");
+    sandbox.set_store("sites: {\"$(touch proof)\": 1, \"x;touch proof;\": 1, good: 1, gone: 1}\n");
+    sandbox.onetime().expect_code(0);
+    assert!(sandbox.path("out/$(touch proof).conf").exists());
+    let ran = sandbox.text_path("ran");
+    for_each(&sandbox, &format!("reload_cmd = \"sh -c \\\"echo {{{{.dest}}}} >> {ran}\\\"\""));
+    sandbox.set_store("sites: {\"$(touch proof)\": 1, \"x;touch proof;\": 1, good: 2}\n");
+    let output = sandbox.command(&["--onetime"]).current_dir(sandbox.dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!sandbox.path("proof").exists(), "{said}");
+    assert!(said.contains("reload_cmd is not run for `") && said.contains("$(touch proof).conf`"), "{said}");
+    let ran = fs::read_to_string(ran).unwrap();
+    assert!(ran.contains("/good.conf") && ran.contains("/gone.conf"), "{ran}\n{said}");
+}
+
+#[test]
+fn a_link_of_others_becomes_no_command_when_a_reload_is_owed() {
+    let Some(sandbox) = foreign_folder() else { return };
+    let (ok, ran) = (sandbox.text_path("ok"), sandbox.text_path("ran"));
+    let reload = format!("sh -c \\\"echo {{{{.src}}}} >> {ran}; test -e {ok}\\\"");
+    let lines = format!("reload_cmd = \"{reload}\"\non_reload_failure = \"keep\"\n");
+    sandbox.plain_resource("app", &lines);
+    sandbox.plain_resource("other", &lines);
+    assert_ne!(sandbox.onetime().code, Some(0));
+    fs::write(&ok, "").unwrap();
+    fs::remove_file(sandbox.path("out/app")).unwrap();
+    symlink("$(touch proof)", sandbox.path("out/app")).unwrap();
+    std::os::unix::fs::lchown(sandbox.path("out/app"), Some(NOBODY), Some(NOBODY)).unwrap();
+    let output = sandbox.command(&["--onetime"]).current_dir(sandbox.dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!sandbox.path("proof").exists() && !sandbox.path("out/proof").exists(), "{said}");
+    assert!(said.contains("reload_cmd is not run for `"), "{said}");
+    let ran = fs::read_to_string(ran).unwrap();
+    assert!(!ran.contains("touch") && ran.contains("/other"), "{ran}\n{said}");
+}
+
+#[test]
 fn a_command_gets_none_of_our_variables() {
     let mut sandbox = Sandbox::new();
     sandbox.set_store("v: {x: one}\n");

@@ -349,6 +349,21 @@ fn every_stage_of_a_good_reload_has_its_time() {
 }
 
 #[test]
+fn an_old_worker_that_hangs_keeps_its_change_from_counting_as_drained() {
+    let driven = Driven::new(Asks::BuiltIn, "");
+    let worker = nix::unistd::Pid::from_raw(driven.nginx.worker_pids()[0]);
+    let signal = |signal| nix::sys::signal::kill(worker, signal).unwrap();
+    signal(nix::sys::signal::Signal::SIGSTOP);
+    driven.set(&[("http", "server { listen unix:new.sock; }")]);
+    driven.sandbox.wait_log_since(driven.mark, "an old worker of nginx has not begun to shut down");
+    driven.sandbox.wait_log_since(driven.mark, "leaving=1");
+    assert!(!driven.sandbox.log_since(driven.mark).contains("drained"), "{}", driven.sandbox.log());
+    let mark = driven.sandbox.mark();
+    signal(nix::sys::signal::Signal::SIGCONT);
+    driven.sandbox.wait_log_since(mark, "drained, no worker");
+}
+
+#[test]
 fn a_pid_that_is_no_nginx_master_is_never_signalled() {
     // The second one even bears a master's title.
     for title in ["sleep", "nginx: master process /usr/sbin/nginx"] {

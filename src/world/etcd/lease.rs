@@ -106,10 +106,17 @@ impl Connection {
         self.within(async move {
             let answer = kv.txn(transaction).await.map_err(|error| failure::of_error(&error))?;
             let revision = failure::header(answer.header()).revision;
-            let found = answer.op_responses().into_iter().map(found);
+            let found = answer.op_responses();
             let outcomes = match answer.succeeded() {
                 true => writes.iter().map(|_| WriteOutcome::Done).collect(),
-                false => writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect(),
+                // No pause would follow.
+                false if found.len() < writes.len() => {
+                    return Err(EtcdFailure::unreachable("etcd answered a transaction without saying what it found"));
+                }
+                false => {
+                    let found = found.into_iter().map(self::found);
+                    writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect()
+                }
             };
             Ok(WriteAnswer { revision, outcomes })
         })

@@ -187,6 +187,10 @@ impl Endpoints {
 
     /// Returns why a resource goes by reloads, whoever answers.
     fn why_not(&self, resource: &Resource) -> Option<String> {
+        if resource.endpoints != EndpointsChoice::Reload && saved::lines_prefix(&resource.dest).is_none() {
+            // Without these lines an nginx that starts while nobody answers would have no backends.
+            return Some("nginx can include no file beside its dest, which has one of `\"\\*?[`".to_owned());
+        }
         match resource.endpoints {
             EndpointsChoice::Reload => return Some("`endpoints` is \"reload\"".to_owned()),
             // Names are learnt, and lines forgotten, by a reload.
@@ -356,14 +360,15 @@ mod tests {
     #[test]
     fn only_what_is_reloaded_can_go_by_dns() {
         // Nobody knows the version of this nginx.
-        let check = |lines: &str, expected: Option<&str>| {
-            let text = format!("[template]\nsrc = \"x.tera\"\ndest = \"/x\"\nkeys = [\"/\"]\n{lines}\n");
+        let check_at = |dest: &str, lines: &str, expected: Option<&str>| {
+            let text = format!("[template]\nsrc = \"x.tera\"\ndest = '{dest}'\nkeys = [\"/\"]\n{lines}\n");
             let file = ResourceFile { name: "web.toml".into(), path: "web.toml".into(), text };
             let resource = parse(&file, &Defaults::default()).unwrap();
             let way = Endpoints::default().way_of_agent(&resource);
             let expected = expected.map_or(Way::Dns(Vec::new()), |reason| Way::Reload(reason.to_owned()));
             assert_eq!(way, expected, "{lines}");
         };
+        let check = |lines: &str, expected: Option<&str>| check_at("/x", lines, expected);
         check("", Some("it reloads no nginx"));
         check("endpoints = \"dns\"", Some("it has no reload"));
         check("endpoints = \"dns\"\ncheck_cmd = \"nginx -t\"", Some("it has no reload"));
@@ -372,5 +377,12 @@ mod tests {
         check("reload_cmd = \"systemctl reload edge\"", Some("it reloads no nginx"));
         check("reload = \"nginx\"", Some("the version of nginx is not known"));
         check("endpoints = \"reload\"\nreload = \"nginx\"", Some("`endpoints` is \"reload\""));
+        let each = "endpoints = \"dns\"\nreload = \"nginx\"\nfor_each = \"/\"";
+        check_at("/w b;$(ü)/{{ item }}.conf", each, None);
+        let beside = "nginx can include no file beside its dest, which has one of `\"\\*?[`";
+        for lines in ["endpoints = \"dns\"\nreload = \"nginx\"", "reload = \"nginx\""] {
+            check_at("/a*/x", lines, Some(beside));
+        }
+        check_at("/a*/x", "endpoints = \"reload\"", Some("`endpoints` is \"reload\""));
     }
 }

@@ -350,6 +350,21 @@ fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     bed.sandbox.wait_log_since(mark, "reloading nginx once more");
 }
 
+#[test]
+fn a_path_that_nginx_has_to_quote_has_its_lines_too() {
+    let mut bed = Bed::new();
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    std::fs::write(&conf_d, resource.replace("/web.conf\"", "/web site;{ü}$a'#.conf\"")).unwrap();
+    let mut agent = bed.settle();
+    wait_until("the lines on disk", DEADLINE, || !bed.lines().is_empty());
+    signal(&agent, Signal::SIGKILL);
+    agent.child.wait().unwrap();
+    bed.nginx.stop();
+    bed.nginx.start();
+    bed.wait_served_by(&bed.backends[..1]);
+}
+
 /// Answers at this port, or breaks connections while `breaks`, as long as the test runs.
 fn serve_or_break(port: u16, breaks: &Arc<AtomicBool>) {
     let (listener, breaks) = (TcpListener::bind(("127.0.0.1", port)).unwrap(), Arc::clone(breaks));

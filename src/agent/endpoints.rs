@@ -2,7 +2,7 @@
 //! rendered. Never renders, and never sends a message.
 
 use core::net::SocketAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,8 +51,8 @@ pub struct Endpoints {
     plan: AnswerPlan,
     facts: Option<Arc<dyn Facts>>,
     listening: Mutex<Listening>,
-    /// Resources whose nginx does not ask: they are driven by reloads until conf.d is read again.
-    given_up: Mutex<BTreeSet<Arc<str>>>,
+    /// Resources that are driven by reloads until conf.d is read again, each with the reason.
+    given_up: Mutex<BTreeMap<Arc<str>, String>>,
 }
 
 /// Whether questions are answered.
@@ -169,8 +169,8 @@ impl Endpoints {
         if let Some(reason) = reason {
             return Way::Reload(reason);
         }
-        if self.has_given_up(resource.name()) {
-            return Way::Reload("nginx does not ask for its endpoints".to_owned());
+        if let Some(reason) = self.given_up().get(resource.name()) {
+            return Way::Reload(reason.clone());
         }
         match (&self.plan, &*self.listening()) {
             (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
@@ -219,18 +219,18 @@ impl Endpoints {
         (!asks).then(|| "the live file has `server` lines, as a single run writes them".to_owned())
     }
 
-    fn has_given_up(&self, resource: &str) -> bool {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(resource)
+    fn given_up(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drives a resource by reloads from now on. Returns whether that is new.
-    pub fn give_up(&self, resource: &Arc<str>) -> bool {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(resource))
+    /// Drives a resource by reloads from now on, for this reason. Returns whether that is new.
+    pub fn give_up(&self, resource: &Arc<str>, reason: &str) -> bool {
+        self.given_up().insert(Arc::clone(resource), reason.to_owned()).is_none()
     }
 
     /// Lets all resources try names again.
     pub fn try_again(&self) {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.given_up().clear();
     }
 
     /// Returns the form in which `servers()` prints for a file.

@@ -480,6 +480,39 @@ fn two_upstreams_with_the_same_servers_may_balance_differently() {
     }
 }
 
+/// nginx refuses a second `resolver` in an upstream. What is said of the way says it all, and once.
+#[test]
+fn an_upstream_with_two_calls_goes_by_reload() {
+    let mut bed = Bed::new();
+    let [a, b, c] = bed.backends;
+    let one_call = template(bed.front, "zone web 256k;");
+    let two_calls = one_call.replace("{{ servers", "{{ servers(prefix=\"/more\") }}\n    {{ servers");
+    bed.sandbox.template("web.tera", &two_calls);
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    std::fs::write(&conf_d, resource.replace("[\"/web\"]", "[\"/web\", \"/more\"]")).unwrap();
+    let list =
+        |more: u16| bed.sandbox.set_store(&format!("web: {{a: 127.0.0.1:{a}}}\nmore: {{b: 127.0.0.1:{more}}}\n"));
+    list(b);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.wait_served_by(&[a, b]);
+    list(c);
+    bed.wait_served_by(&[a, c]);
+    let lines = format!(
+        "    server 127.0.0.1:{c} max_fails=1 fail_timeout=10s;\n    server 127.0.0.1:{a} max_fails=1 fail_timeout=10s;\n"
+    );
+    assert!(bed.file().contains(&lines), "{}", bed.file());
+    let by_reload =
+        "web.toml: changes of backends reach nginx by reloads: an upstream in its file would have two `resolver`";
+    assert_eq!(bed.sandbox.log().matches(by_reload).count(), 1, "{}", bed.sandbox.log());
+    assert!(!bed.sandbox.log().contains("duplicate"), "{}", bed.sandbox.log());
+    // With one call it goes by DNS, as all others do.
+    bed.sandbox.template("web.tera", &one_call);
+    wait_until("names", DEADLINE, || bed.file().contains(" resolve "));
+    bed.wait_served_by(&[a]);
+}
+
 #[test]
 fn an_upstream_without_a_zone_is_refused_in_words() {
     let mut bed = Bed::with("least_conn;", |table| table);

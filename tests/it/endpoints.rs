@@ -744,6 +744,17 @@ fn the_nginx_of_debian_gets_the_lines_of_today() {
     assert!(!sandbox.log().contains("answering nginx's questions"), "{}", sandbox.log());
 }
 
+#[test]
+fn a_method_that_knows_no_backups_is_explained() {
+    let (nginx, sandbox) = (Nginx::builder().build(), Sandbox::new());
+    sandbox.template("web.tera", &template(free_port(), "ip_hash;"));
+    sandbox.resource("web", &table("web.tera", nginx.http_file("web.conf").display()).keys(&["/web"]).driving(&nginx));
+    sandbox.set_store("web: {a: 127.0.0.1:81, b: '{\"host\": \"127.0.0.1\", \"port\": 82, \"backup\": true}'}\n");
+    let said = sandbox.onetime().stderr;
+    let words = "balancing method does not support parameter \"backup\" in /";
+    assert!(said.contains(words) && said.contains("methods that know no backups"), "{said}");
+}
+
 /// Sends a datagram to the agent, and returns what comes back within a moment.
 fn exchange(to: &str, bytes: &[u8], patience: Duration) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -293,7 +293,10 @@ fn the_last_endpoints_are_on_disk_when_the_agent_has_stopped() {
     std::fs::remove_file(&record).unwrap();
     std::fs::create_dir(&record).unwrap();
     bed.list(&bed.backends[1..2]);
-    bed.sandbox.wait_log("it has no peers, or old ones");
+    bed.sandbox.wait_log(
+        "the next start of upstreamd has no endpoints to answer with, or old ones, until it has read the store",
+    );
+    assert!(!bed.sandbox.log().contains("if nginx starts"), "nginx has its lines");
     bed.wait_served_by(&bed.backends[1..2]);
     std::fs::remove_dir(&record).unwrap();
     signal(&agent, Signal::SIGTERM);

@@ -36,7 +36,7 @@ pub(super) struct SavedSet {
     pub(super) upstreams: usize,
 }
 
-/// What an earlier run has left.
+/// Sets and workers of an earlier run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SavedRun {
     pub(super) sets: Vec<SavedSet>,

@@ -80,7 +80,8 @@ impl Agent {
             self.owe_reload(&first, now);
         }
         let endpoints = &self.outlook.terms.endpoints;
-        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
+        let is_new = |resource: &Arc<str>| endpoints.give_up(resource, "nginx does not ask for its endpoints");
+        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(is_new).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
             // A reload brings what nginx has not taken.

@@ -2,7 +2,7 @@
 //! rendered. Never renders, and never sends a message.
 
 use core::net::SocketAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,8 +51,8 @@ pub struct Endpoints {
     plan: AnswerPlan,
     facts: Option<Arc<dyn Facts>>,
     listening: Mutex<Listening>,
-    /// Resources whose nginx does not ask: they are driven by reloads until conf.d is read again.
-    given_up: Mutex<BTreeSet<Arc<str>>>,
+    /// Resources that are driven by reloads until conf.d is read again, each with the reason.
+    given_up: Mutex<BTreeMap<Arc<str>, String>>,
 }
 
 /// Whether questions are answered.
@@ -169,8 +169,8 @@ impl Endpoints {
         if let Some(reason) = reason {
             return Way::Reload(reason);
         }
-        if self.has_given_up(resource.name()) {
-            return Way::Reload("nginx does not ask for its endpoints".to_owned());
+        if let Some(reason) = self.given_up().get(resource.name()) {
+            return Way::Reload(reason.clone());
         }
         match (&self.plan, &*self.listening()) {
             (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
@@ -187,6 +187,10 @@ impl Endpoints {
 
     /// Returns why a resource goes by reloads, whoever answers.
     fn why_not(&self, resource: &Resource) -> Option<String> {
+        if resource.endpoints != EndpointsChoice::Reload && saved::lines_prefix(&resource.dest).is_none() {
+            // Without these lines an nginx that starts while nobody answers would have no backends.
+            return Some("nginx can include no file beside its dest, which has one of `\"\\*?[`".to_owned());
+        }
         match resource.endpoints {
             EndpointsChoice::Reload => return Some("`endpoints` is \"reload\"".to_owned()),
             // Names are learnt, and lines forgotten, by a reload.
@@ -215,18 +219,18 @@ impl Endpoints {
         (!asks).then(|| "the live file has `server` lines, as a single run writes them".to_owned())
     }
 
-    fn has_given_up(&self, resource: &str) -> bool {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(resource)
+    fn given_up(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drives a resource by reloads from now on. Returns whether that is new.
-    pub fn give_up(&self, resource: &Arc<str>) -> bool {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(resource))
+    /// Drives a resource by reloads from now on, for this reason. Returns whether that is new.
+    pub fn give_up(&self, resource: &Arc<str>, reason: &str) -> bool {
+        self.given_up().insert(Arc::clone(resource), reason.to_owned()).is_none()
     }
 
     /// Lets all resources try names again.
     pub fn try_again(&self) {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.given_up().clear();
     }
 
     /// Returns the form in which `servers()` prints for a file.
@@ -355,14 +359,15 @@ mod tests {
     #[test]
     fn only_what_is_reloaded_can_go_by_dns() {
         // Nobody knows the version of this nginx.
-        let check = |lines: &str, expected: Option<&str>| {
-            let text = format!("[template]\nsrc = \"x.tera\"\ndest = \"/x\"\nkeys = [\"/\"]\n{lines}\n");
+        let check_at = |dest: &str, lines: &str, expected: Option<&str>| {
+            let text = format!("[template]\nsrc = \"x.tera\"\ndest = '{dest}'\nkeys = [\"/\"]\n{lines}\n");
             let file = ResourceFile { name: "web.toml".into(), path: "web.toml".into(), text };
             let resource = parse(&file, &Defaults::default()).unwrap();
             let way = Endpoints::default().way_of_agent(&resource);
             let expected = expected.map_or(Way::Dns(Vec::new()), |reason| Way::Reload(reason.to_owned()));
             assert_eq!(way, expected, "{lines}");
         };
+        let check = |lines: &str, expected: Option<&str>| check_at("/x", lines, expected);
         check("", Some("it reloads no nginx"));
         check("endpoints = \"dns\"", Some("it has no reload"));
         check("endpoints = \"dns\"\ncheck_cmd = \"nginx -t\"", Some("it has no reload"));
@@ -371,5 +376,12 @@ mod tests {
         check("reload_cmd = \"systemctl reload edge\"", Some("it reloads no nginx"));
         check("reload = \"nginx\"", Some("the version of nginx is not known"));
         check("endpoints = \"reload\"\nreload = \"nginx\"", Some("`endpoints` is \"reload\""));
+        let each = "endpoints = \"dns\"\nreload = \"nginx\"\nfor_each = \"/\"";
+        check_at("/w b;$(ü)/{{ item }}.conf", each, None);
+        let beside = "nginx can include no file beside its dest, which has one of `\"\\*?[`";
+        for lines in ["endpoints = \"dns\"\nreload = \"nginx\"", "reload = \"nginx\""] {
+            check_at("/a*/x", lines, Some(beside));
+        }
+        check_at("/a*/x", "endpoints = \"reload\"", Some("`endpoints` is \"reload\""));
     }
 }

@@ -259,6 +259,9 @@ impl Agent {
             // nginx may have asked already, or has nothing to ask for: a backend that drained is down.
             self.look_at_untaken(&taken, now);
         }
+        if findings.has_new_way {
+            self.look_at_ways(now);
+        }
         PassEnd { report, notes: findings.notes }
     }
 

@@ -16,6 +16,8 @@ pub struct KnownUpstreams {
     without_backups: BTreeSet<String>,
     /// Number of the upstreams with a name.
     upstreams: BTreeMap<String, usize>,
+    /// Whether an upstream with a name has more than one `resolver`.
+    has_two_resolvers: bool,
 }
 
 impl KnownUpstreams {
@@ -27,6 +29,16 @@ impl KnownUpstreams {
     /// Returns how many upstreams ask for this set, each for itself.
     pub fn upstreams(&self, set: &EndpointSet) -> usize {
         self.upstreams.get(set.name.as_str()).copied().unwrap_or(1)
+    }
+
+    /// Returns whether nginx would refuse the file because an upstream with a set has more than one `resolver`.
+    pub fn has_two_resolvers(&mut self, sets: &[EndpointSet], bytes: &[u8]) -> bool {
+        if sets.is_empty() {
+            return false;
+        }
+        // Reported when the sets are published.
+        let _problem = self.look(sets, bytes);
+        self.has_two_resolvers
     }
 
     /// Reads the file, if it is not the one that was read last. A name that stands outside its upstreams may have backups.
@@ -46,6 +58,7 @@ impl KnownUpstreams {
         for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
             let of_block: BTreeSet<&String> =
                 block.servers().iter().filter(|server| names.contains(server.as_str())).collect();
+            self.has_two_resolvers |= !of_block.is_empty() && block.has_two_resolvers();
             for server in of_block {
                 check_block(&block)?;
                 *self.upstreams.entry(server.clone()).or_default() += 1;
@@ -93,6 +106,18 @@ mod tests {
         check(["zone x 64k; ip_hash;", "zone y 64k;"], false, None);
         check(["zone x 64k;", "random;"], true, Some("upstream `second`"));
         check(["", "zone y 64k;"], true, Some("upstream `first`"));
+        let resolvers = "zone x 64k; resolver 127.0.0.1; resolver 127.0.0.1;";
+        for (of_blocks, expected) in
+            [([resolvers, ""], true), (["", resolvers], false), (["zone x 64k;", resolvers], true)]
+        {
+            let server = format!("server {} service=peers resolve;", set.name);
+            let [first, second] = of_blocks;
+            let text = format!(
+                "upstream a {{ {first} {server} }} upstream b {{ {second} {server} }} upstream c {{ {resolvers} }}"
+            );
+            let found = KnownUpstreams::default().has_two_resolvers(std::slice::from_ref(&set), text.as_bytes());
+            assert_eq!(found, expected, "{text}");
+        }
         let twice = format!("upstream a {{ zone a 64k; server {0}; server {0}; }}", set.name);
         let mut known = KnownUpstreams::default();
         known.look(std::slice::from_ref(&set), twice.as_bytes()).unwrap();

@@ -180,11 +180,9 @@ impl Verification {
         self.read_log(&seen.log, now);
         let of_role =
             |role: Role| seen.children.iter().filter(move |child| child.role == role).map(|child| child.process);
-        let fresh: BTreeSet<Process> = of_role(Role::Worker).filter(|process| !self.is_old(process)).collect();
-        let old_serving = of_role(Role::Worker).filter(|process| self.is_old(process)).count();
+        let (old, fresh): (BTreeSet<Process>, _) = of_role(Role::Worker).partition(|process| self.is_old(process));
         // One that hangs has not begun to leave, and serves what it has.
-        let hanging = of_role(Role::Worker).filter(|process| self.is_old(process));
-        let leaving: BTreeSet<Process> = of_role(Role::Leaving).chain(hanging).collect();
+        let (old_serving, leaving) = (old.len(), of_role(Role::Leaving).chain(old).collect());
         let starting = of_role(Role::Starting).count();
         if !fresh.is_empty() && self.accepted.is_none() {
             self.accepted = Some(since);

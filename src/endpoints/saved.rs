@@ -38,7 +38,7 @@ pub(super) struct SavedSet {
     pub(super) upstreams: usize,
 }
 
-/// What an earlier run has left.
+/// Sets and workers of an earlier run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SavedRun {
     pub(super) sets: Vec<SavedSet>,
@@ -209,13 +209,13 @@ fn in_words(error: &dyn std::error::Error) -> String {
     format!("{error}{source}")
 }
 
-/// Returns the path in front of a label, as a rendered file includes it; `None` if it would have to be quoted, or nginx would take a
-/// part of it for a pattern.
+/// Returns the path in front of a label, which a rendered file includes; `None` if it cannot stand in quotes as it is, or nginx would
+/// take a part of it for a pattern.
 pub fn lines_prefix(dest: &Path) -> Option<String> {
     let (folder, file) = (dest.parent()?.to_str()?, dest.file_name()?.to_str()?);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     let folder = if folder == "/" { "" } else { folder };
-    Some(format!("{folder}/.{file}.")).filter(|prefix| prefix.chars().all(is_plain))
+    let prefix = format!("{folder}/.{file}.");
+    (!prefix.contains(|c: char| c.is_control() || "\"\\*?[".contains(c))).then_some(prefix)
 }
 
 /// Writes lines, readable for an nginx that does not run as root.
@@ -283,8 +283,10 @@ mod tests {
         let path = |dest: &str| lines_path(Path::new(dest), &name).map(|path| path.display().to_string());
         assert_eq!(path("/etc/nginx/conf.d/web.conf").unwrap(), "/etc/nginx/conf.d/.web.conf.web-1.peers");
         assert_eq!(path("/web").unwrap(), "/.web.web-1.peers");
-        for odd in ["/a b/web.conf", "/a*/web", "/a/w;b", "/a/\"b"] {
-            assert_eq!(path(odd), None, "{odd}");
+        let odd = "/a b@/;{ü}$a'#]~!%(,".to_owned();
+        assert_eq!(path(&odd), Some("/a b@/.;{ü}$a'#]~!%(,.web-1.peers".to_owned()));
+        for impossible in ["/a*/web", "/a?/web", "/a/[w]", "/a/\"b", "/a\\/b", "/a\n/b", "/a/\u{85}b"] {
+            assert_eq!(path(impossible), None, "{impossible}");
         }
     }
 }

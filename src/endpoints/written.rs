@@ -10,6 +10,12 @@ use crate::model::process::Process;
 
 use super::saved::{self, NameOnDisk};
 
+/// Consequence of lines that could not be written, or removed.
+const NO_LINES: &str = "if nginx starts while upstreamd is not running, it has no peers, or old ones";
+/// Consequence of a record that could not be written.
+const NO_RECORD: &str =
+    "the next start of upstreamd has no endpoints to answer with, or old ones, until it has read the store";
+
 /// Hashes of what was written last; `None` if it is not known what is there.
 #[derive(Debug, Default)]
 pub(super) struct WrittenFiles {
@@ -49,7 +55,7 @@ impl WrittenFiles {
         let gone: Vec<PathBuf> = self.lines.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
         let mut is_done = true;
         for path in gone {
-            if self.report(&path, saved::remove_lines(&path)) {
+            if self.report(&path, saved::remove_lines(&path), NO_LINES) {
                 self.lines.remove(&path);
             } else {
                 is_done = false;
@@ -62,28 +68,28 @@ impl WrittenFiles {
         if self.sets == Some(hash(record)) {
             return true;
         }
-        let is_written = self.report(state_folder, saved::write_sets(state_folder, record));
+        let is_written = self.report(state_folder, saved::write_sets(state_folder, record), NO_RECORD);
         self.sets = is_written.then(|| hash(record));
         is_written
     }
 
     fn write_lines(&mut self, path: PathBuf, text: &str) -> bool {
-        let is_written = self.report(&path, saved::write_lines(&path, text));
+        let is_written = self.report(&path, saved::write_lines(&path, text), NO_LINES);
         // Whatever is there otherwise may have to be removed.
         self.lines.insert(path, is_written.then(|| hash(text)));
         is_written
     }
 
     /// Reports a failure, once for each path. Returns whether there was none.
-    fn report(&mut self, path: &Path, written: Result<(), String>) -> bool {
+    fn report(&mut self, path: &Path, written: Result<(), String>, consequence: &str) -> bool {
         let is_done = written.is_ok();
         match written {
             Ok(()) => {
                 self.failed.remove(path);
             }
-            Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
-                "{problem}; if nginx starts while upstreamd is not running, it has no peers, or old ones (hint: docs/endpoints.md)"
-            ),
+            Err(problem) if self.failed.insert(path.to_owned()) => {
+                tracing::warn!("{problem}; {consequence} (hint: docs/endpoints.md)");
+            }
             Err(_) => {}
         }
         is_done

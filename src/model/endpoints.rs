@@ -102,7 +102,7 @@ pub struct NameForm {
     /// Addresses at which nginx asks, as the `resolver` directive takes them: `127.0.0.1:53`.
     pub resolvers: Vec<String>,
     /// Path in front of a set's label that names the file with its last good `server` lines: nginx includes
-    /// `{standby}{label}.peers*`, which may be missing. It needs no quotes in an nginx file; `None` if it would.
+    /// `{standby}{label}.peers*`, in quotes if it needs some, which may be missing; `None` if quotes would not be enough.
     pub standby: Option<String>,
     /// What makes names of two files differ: the name of the resource or instance.
     pub owner: String,

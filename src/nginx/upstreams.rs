@@ -27,6 +27,11 @@ impl UpstreamBlock {
         self.has("zone")
     }
 
+    /// Returns whether it says more than once whom it asks, which nginx refuses.
+    pub fn has_two_resolvers(&self) -> bool {
+        self.directives.iter().filter(|directive| *directive == "resolver").count() > 1
+    }
+
     /// Returns the method that never sends anything to a backup, if it has one of these.
     pub fn method_without_backups(&self) -> Option<&'static str> {
         WITHOUT_BACKUPS.into_iter().find(|method| self.has(method))
@@ -127,6 +132,9 @@ mod tests {
         check("upstream a { server ${x}:80; sticky cookie s; }", &[("a", false, None, &["${x}:80"])]);
         check("upstream a { match { zone x; } server b; }", &[("a", false, None, &["b"])]);
         check("} } upstream a { server \\;b", &[]);
+        let resolvers = |text| upstreams(text).map(|block| block.has_two_resolvers()).collect::<Vec<_>>();
+        let two = "upstream a { resolver a; resolver_timeout 1s; } upstream b { resolver a; server c; resolver b; }";
+        assert_eq!(resolvers(two), [false, true]);
         check("# upstream a { server b; }\nlog_format x 'upstream a { server b; }';", &[]);
     }
 }

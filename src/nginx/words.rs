@@ -5,6 +5,8 @@
 const SHOWN_CHARS: usize = 3;
 /// Characters from which on the first ones are shown.
 const LONG_CHARS: usize = 8;
+/// Parameters that nginx quotes as it does values.
+const OWN_WORDS: [&str; 4] = ["backup", "down", "drain", "resolve"];
 /// The separator between the texts of messages that quote several.
 const JOINERS: &[&str] =
     &[" uses the ", " key while previously it used the ", " cache path while previously it used the ", " or "];
@@ -137,7 +139,7 @@ fn separated(quoted: &str) -> Vec<&str> {
 
 fn short_quote(quoted: &str) -> String {
     let count = quoted.chars().count();
-    if count <= 1 {
+    if count <= 1 || OWN_WORDS.contains(&quoted) {
         // nginx names a brace or a semicolon like this.
         return quoted.to_owned();
     }
@@ -239,6 +241,7 @@ mod tests {
             "nginx: [emerg] \"server\" directive is not allowed here in /a:3",
             "nginx: [warn] the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive instead in /a:3",
             "nginx: [emerg] unexpected \"}\" in /a:3",
+            "nginx: [emerg] balancing method does not support parameter \"backup\" in /a:3",
             "nginx: [emerg] unexpected end of file, expecting \";\" or \"}\" in /a:3",
             "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
             "a command of the user's: \"value\"",

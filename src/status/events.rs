@@ -333,6 +333,9 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
         return;
     }
     let output = match output_line(&failure.output) {
+        output if output.contains("does not support parameter \"backup\"") => {
+            format!("; output: {output} (docs/endpoints.md, \"What an upstream needs\": methods that know no backups)")
+        }
         output if output.is_empty() => output,
         output => format!("; output: {output}"),
     };

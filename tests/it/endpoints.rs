@@ -293,7 +293,10 @@ fn the_last_endpoints_are_on_disk_when_the_agent_has_stopped() {
     std::fs::remove_file(&record).unwrap();
     std::fs::create_dir(&record).unwrap();
     bed.list(&bed.backends[1..2]);
-    bed.sandbox.wait_log("it has no peers, or old ones");
+    bed.sandbox.wait_log(
+        "the next start of upstreamd has no endpoints to answer with, or old ones, until it has read the store",
+    );
+    assert!(!bed.sandbox.log().contains("if nginx starts"), "nginx has its lines");
     bed.wait_served_by(&bed.backends[1..2]);
     std::fs::remove_dir(&record).unwrap();
     signal(&agent, Signal::SIGTERM);
@@ -348,6 +351,21 @@ fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
     bed.list(&bed.backends[1..]);
     bed.wait_served_by(&bed.backends[1..]);
     bed.sandbox.wait_log_since(mark, "reloading nginx once more");
+}
+
+#[test]
+fn a_path_that_nginx_has_to_quote_has_its_lines_too() {
+    let mut bed = Bed::new();
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    std::fs::write(&conf_d, resource.replace("/web.conf\"", "/web site;{ü}$a'#.conf\"")).unwrap();
+    let mut agent = bed.settle();
+    wait_until("the lines on disk", DEADLINE, || !bed.lines().is_empty());
+    signal(&agent, Signal::SIGKILL);
+    agent.child.wait().unwrap();
+    bed.nginx.stop();
+    bed.nginx.start();
+    bed.wait_served_by(&bed.backends[..1]);
 }
 
 /// Answers at this port, or breaks connections while `breaks`, as long as the test runs.
@@ -463,6 +481,39 @@ fn two_upstreams_with_the_same_servers_may_balance_differently() {
             bed.sandbox.wait_log_since(mark, "nginx took the endpoints of web.toml");
         }
     }
+}
+
+/// nginx refuses a second `resolver` in an upstream. What is said of the way says it all, and once.
+#[test]
+fn an_upstream_with_two_calls_goes_by_reload() {
+    let mut bed = Bed::new();
+    let [a, b, c] = bed.backends;
+    let one_call = template(bed.front, "zone web 256k;");
+    let two_calls = one_call.replace("{{ servers", "{{ servers(prefix=\"/more\") }}\n    {{ servers");
+    bed.sandbox.template("web.tera", &two_calls);
+    let conf_d = bed.sandbox.path("etc/conf.d/web.toml");
+    let resource = std::fs::read_to_string(&conf_d).unwrap();
+    std::fs::write(&conf_d, resource.replace("[\"/web\"]", "[\"/web\", \"/more\"]")).unwrap();
+    let list =
+        |more: u16| bed.sandbox.set_store(&format!("web: {{a: 127.0.0.1:{a}}}\nmore: {{b: 127.0.0.1:{more}}}\n"));
+    list(b);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.wait_served_by(&[a, b]);
+    list(c);
+    bed.wait_served_by(&[a, c]);
+    let lines = format!(
+        "    server 127.0.0.1:{c} max_fails=1 fail_timeout=10s;\n    server 127.0.0.1:{a} max_fails=1 fail_timeout=10s;\n"
+    );
+    assert!(bed.file().contains(&lines), "{}", bed.file());
+    let by_reload =
+        "web.toml: changes of backends reach nginx by reloads: an upstream in its file would have two `resolver`";
+    assert_eq!(bed.sandbox.log().matches(by_reload).count(), 1, "{}", bed.sandbox.log());
+    assert!(!bed.sandbox.log().contains("duplicate"), "{}", bed.sandbox.log());
+    // With one call it goes by DNS, as all others do.
+    bed.sandbox.template("web.tera", &one_call);
+    wait_until("names", DEADLINE, || bed.file().contains(" resolve "));
+    bed.wait_served_by(&[a]);
 }
 
 #[test]
@@ -694,6 +745,17 @@ fn the_nginx_of_debian_gets_the_lines_of_today() {
     let lines = "    server 127.0.0.1:81 max_fails=1 fail_timeout=10s;\n    server 127.0.0.1:82 max_fails=1 fail_timeout=10s;\n";
     assert!(file.contains(lines), "{file}");
     assert!(!sandbox.log().contains("answering nginx's questions"), "{}", sandbox.log());
+}
+
+#[test]
+fn a_method_that_knows_no_backups_is_explained() {
+    let (nginx, sandbox) = (Nginx::builder().build(), Sandbox::new());
+    sandbox.template("web.tera", &template(free_port(), "ip_hash;"));
+    sandbox.resource("web", &table("web.tera", nginx.http_file("web.conf").display()).keys(&["/web"]).driving(&nginx));
+    sandbox.set_store("web: {a: 127.0.0.1:81, b: '{\"host\": \"127.0.0.1\", \"port\": 82, \"backup\": true}'}\n");
+    let said = sandbox.onetime().stderr;
+    let words = "balancing method does not support parameter \"backup\" in /";
+    assert!(said.contains(words) && said.contains("methods that know no backups"), "{said}");
 }
 
 /// Sends a datagram to the agent, and returns what comes back within a moment.

@@ -17,7 +17,7 @@ use crate::apply::instance_files::{self, InstanceFiles};
 use crate::apply::live_count;
 use crate::model::backend_change::BackendChange;
 use crate::model::changed_keys::ChangedKeys;
-use crate::model::endpoints::EndpointSet;
+use crate::model::endpoints::{EndpointSet, ServersForm};
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::live_backends::{LiveBackends, LiveFiles};
@@ -70,7 +70,13 @@ pub struct Findings {
     pub again: BTreeSet<Arc<str>>,
     /// Files to show instead of applying them.
     pub shown: Vec<Shown>,
+    /// Whether a resource is driven by reloads from now on.
+    pub has_new_way: bool,
 }
+
+/// Reason for `server` lines. Without the second `resolver`, an empty answer would be a peer beside those of the other call.
+const TWO_RESOLVERS: &str = "an upstream in its file would have two `resolver` lines, which nginx refuses \
+                             (hint: one servers() in each, and no `resolver` of its own)";
 
 /// A group's pass while it renders.
 pub(super) struct Preparation<'a> {
@@ -245,8 +251,14 @@ impl Preparation<'_> {
         file: &mut FileState,
     ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
-        let form = self.terms.endpoints.form(resource);
-        let rendering = render::render(member, tree, &form, &mut file.memory);
+        let mut form = self.terms.endpoints.form(resource);
+        let mut rendering = render::render(member, tree, &form, &mut file.memory);
+        let sets = &rendering.endpoints;
+        if rendering.bytes.as_ref().is_ok_and(|bytes| file.upstreams.has_two_resolvers(sets, bytes)) {
+            self.findings.has_new_way |= self.terms.endpoints.give_up(resource.name(), TWO_RESOLVERS);
+            form = ServersForm::Lines;
+            rendering = render::render(member, tree, &form, &mut file.memory);
+        }
         file.counts_backends = rendering.tally.is_some();
         file.backends.rendered(rendering.listed, &rendering.reads, mark.paths(&resource.prefix).as_deref());
         file.reads = resource.id.item.is_some().then_some(rendering.reads);

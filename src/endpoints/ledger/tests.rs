@@ -285,7 +285,7 @@ fn the_workers_of_an_earlier_run_are_known_whatever_socket_they_ask_from() {
 }
 
 #[test]
-fn an_old_worker_that_is_seen_after_the_newest_has_not_read_the_lines_since() {
+fn an_old_worker_seen_after_the_newest_has_not_read_the_lines_since() {
     let of = |pids: &[i32]| pids.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect::<BTreeSet<_>>();
     for (now_serve, has_lines) in [(&[1][..], false), (&[1, 2], true), (&[2], true)] {
         let mut walk = Walk::new();

@@ -16,6 +16,7 @@ use crate::model::live_backends::{ListedBackend, ListedState};
 use crate::nginx::backend::{
     Backend, BackendState, OWNER, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress,
 };
+use crate::nginx::quote::is_harmless;
 
 /// Most endpoints below one name: an answer over TCP has 65,535 bytes.
 const MAX_ENDPOINTS_OF_NAME: usize = 700;
@@ -181,13 +182,14 @@ fn names(
         directives.push(format!("resolver_timeout {RESOLVER_TIMEOUT_SECONDS}s;"));
     }
     let has_primary = sets.keys().any(|key| !key.is_backup) || fixed().any(|server| !server.is_backup);
+    let quote = if form.standby.as_deref().is_some_and(|standby| !is_harmless(standby)) { "\"" } else { "" };
     let mut named = Vec::with_capacity(sets.len());
     for (key, endpoints) in sets {
         let label = label(form, folder, options, key);
         let name = EndpointName::new(&label);
         let backup = if key.is_backup { " backup" } else { "" };
         directives.push(format!("{SERVER}{name} service={SERVICE} resolve {}{backup};", limits_text(key.limits())));
-        directives.extend(form.standby.iter().map(|standby| format!("include {standby}{label}.peers*;")));
+        directives.extend(form.standby.iter().map(|standby| format!("include {quote}{standby}{label}.peers*{quote};")));
         named.push(EndpointSet { name, endpoints });
     }
     directives.extend(fixed().map(|server| {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::nginx::backend::BackendState;
+use crate::nginx::tokens;
 
 fn server(address: &str, change: impl FnOnce(&mut Backend)) -> Arc<UpstreamServer> {
     let address = match address.parse() {
@@ -153,6 +154,21 @@ fn what_has_no_address_stays_a_line() {
     check_names(&[down("10.0.0.1:80"), backup("app.example")], &[host, NO_SERVER], &[]);
     let host_down = "server app.example:80 max_fails=1 fail_timeout=10s down;";
     check_names(&[down("10.0.0.1:80"), down("app.example")], &[host_down], &[]);
+}
+
+#[test]
+fn a_path_that_is_not_plain_is_quoted() {
+    let quoted = "/var/lib/we b;{ü}$a'#/.x.";
+    for (standby, quote) in [("/var/lib/standby/.web.conf.", ""), ("/srv/a@b:c,d~e=f%g&h!(i)/.x.", ""), (quoted, "\"")]
+    {
+        let form = NameForm { standby: Some(standby.to_owned()), ..form() };
+        let (text, sets) = print(&ServersForm::Names(Arc::new(form)), "/s/", &Options::default(), &[]);
+        let path = format!("{standby}{}.peers*", sets[0].name.label());
+        let (_, include) = text.rsplit_once(BREAK).unwrap();
+        assert_eq!(include, format!("include {quote}{path}{quote};"));
+        let words = tokens::directives(include).map(|directive| directive.words).collect::<Vec<_>>();
+        assert_eq!(words, [vec!["include".to_owned(), path]]);
+    }
 }
 
 fn names_of(form: NameForm, folder: &str, options: &Options, servers: &[Arc<UpstreamServer>]) -> Vec<EndpointSet> {

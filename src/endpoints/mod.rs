@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod message;
 pub mod name_service;
 mod poller;
+pub mod published;
 pub mod saved;
 pub mod service;
 pub mod skydns;

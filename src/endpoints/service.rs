@@ -23,6 +23,7 @@ use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::asked::Asked;
 use super::ledger::{Ledger, NameUse, NamedIn, UpstreamTraits};
 use super::message::{self, DnsMessage};
+use super::published::PublishedSet;
 use super::saved::{self, NameOnDisk, SavedRun, SavedSet};
 use super::taken::TakenAnswers;
 use super::until_live::until_live;
@@ -59,15 +60,6 @@ struct Inner {
     /// When to write them next at the earliest: each time is all of the record.
     save_at: Option<Instant>,
     next_look: Option<Instant>,
-}
-
-/// A set of one file, with what its upstream can do.
-#[derive(Clone, Debug)]
-pub struct PublishedSet {
-    /// The set.
-    pub set: EndpointSet,
-    /// What the upstreams that ask for it are like.
-    pub traits: UpstreamTraits,
 }
 
 impl std::fmt::Debug for EndpointService {
@@ -392,18 +384,6 @@ impl Inner {
         }
         self.is_unsaved = true;
         self.answerer.publish(sets, now)
-    }
-}
-
-impl PublishedSet {
-    /// Returns the set as its upstream can use it. A method without backups never sends anything to one, so backups are left out as
-    /// long as there are others.
-    fn usable(self) -> EndpointSet {
-        let PublishedSet { mut set, traits } = self;
-        if !traits.knows_backups && set.endpoints.iter().any(|endpoint| !endpoint.is_backup) {
-            set.endpoints.retain(|endpoint| !endpoint.is_backup);
-        }
-        set
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod given_twice;
 mod port;
 pub mod programs;
 pub mod resource;
+pub(crate) mod separators;
 pub mod service;
 pub mod set;
 pub mod settings;

@@ -118,6 +118,15 @@ impl View {
 
     /// Returns the paths that match the pattern, in byte order, with their values.
     pub fn matching(&self, pattern: &str) -> Result<Vec<(&str, &Value)>, BadPattern> {
+        self.matching_while(pattern, &mut |_| true)
+    }
+
+    /// Returns the same, and ends as soon as `go_on` refuses a path, which it is asked before that is compared.
+    pub fn matching_while(
+        &self,
+        pattern: &str,
+        go_on: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Vec<(&str, &Value)>, BadPattern> {
         let glob = Glob::parse(pattern)?;
         let literal = glob.literal_prefix();
         if glob.is_literal() {
@@ -129,7 +138,7 @@ impl View {
         let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(&literal));
         while let Some((path, value)) = scan.next() {
-            if !path.starts_with(&literal) {
+            if !path.starts_with(&literal) || !go_on(path) {
                 break;
             }
             // Below the depth that can match, one step jumps over the whole subtree.

@@ -20,6 +20,8 @@ const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 const MAX_DEPTH: usize = 64;
 /// Bytes that a value counts beside its text.
 const VALUE_BYTES: usize = 8;
+/// Steps of work before which the clock is looked at in any case.
+const LONG_WORK: usize = 64 << 10;
 
 /// The use of one render.
 pub(super) struct Budget {
@@ -28,16 +30,35 @@ pub(super) struct Budget {
     waited: Cell<Duration>,
     rounds: Cell<usize>,
     kept_bytes: Cell<usize>,
+    /// Steps of work since the last look at the clock.
+    steps: Cell<usize>,
 }
 
 impl Budget {
     pub(super) fn new(deadline: Deadline) -> Budget {
-        Budget { deadline, waited: Cell::default(), rounds: Cell::new(0), kept_bytes: Cell::new(0) }
+        Budget {
+            deadline,
+            waited: Cell::default(),
+            rounds: Cell::new(0),
+            kept_bytes: Cell::new(0),
+            steps: Cell::new(0),
+        }
     }
 
     /// Fails if the time is over.
     pub(super) fn check_time(&self) -> Result<(), Problem> {
         if self.deadline.has_passed() { Err(self.late()) } else { Ok(()) }
+    }
+
+    /// Fails if the time is over, which may be found out later if little was done: takes the steps of what is to be done next.
+    pub(super) fn take_steps(&self, steps: usize) -> Result<(), Problem> {
+        let steps = self.steps.get().saturating_add(steps);
+        let is_much = steps >= LONG_WORK;
+        self.steps.set(if is_much { 0 } else { steps });
+        if is_much {
+            self.deadline.left();
+        }
+        self.check_time()
     }
 
     /// Returns the error of a render whose time is over.
@@ -216,6 +237,17 @@ mod tests {
         }
         assert_eq!(budget.check_time().unwrap_err().to_string(), expected);
         assert!(facts.instant() <= Instant::now() + Duration::from_secs(10), "nobody waits beyond the deadline");
+    }
+
+    /// The clock is else looked at for each sixteenth question, and sixteen searches may take minutes.
+    #[test]
+    fn much_work_has_the_clock_looked_at_before_it_begins() {
+        let world = Arc::new(SlowWorld { start: Instant::now(), seconds: AtomicU64::new(0) });
+        let facts: Arc<dyn Facts> = Arc::clone(&world) as Arc<dyn Facts>;
+        let budget = Budget::new(Deadline::new(&facts));
+        world.seconds.store(11, Ordering::Relaxed);
+        assert!(budget.take_steps(LONG_WORK - 1).is_ok());
+        assert!(budget.take_steps(1).is_err());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! `output_format`: checks whether rendered bytes parse as the declared format. Only syntax, never meaning; error texts
 //! give the place and the kind of mistake, and quote nothing of the output.
 
+mod xml;
+
 use std::collections::HashSet;
 use std::fmt;
 
 use saphyr_parser::{Event, Marker, Parser};
 use serde::de::IgnoredAny;
 
-use crate::model::resource::OutputFormat;
-
+use crate::config::separators;
 use crate::model::problem::Position;
+use crate::model::resource::OutputFormat;
 
 /// Error of an output that does not parse as its `output_format`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +144,9 @@ fn place_of(marker: &Marker) -> Position {
 }
 
 fn toml(text: &str) -> Option<FormatMistake> {
+    if separators::are_too_many(text) {
+        return Some((None, "it has too many values to be checked".to_owned()));
+    }
     let error = toml::from_str::<toml::Table>(text).err()?;
     let place = error.span().map(|span| Position::of_offset(text, span.start));
     // The parser quotes punctuation that it expects; a longer quote would be from the output.
@@ -150,13 +155,21 @@ fn toml(text: &str) -> Option<FormatMistake> {
     Some((place, message.to_owned()))
 }
 
+/// Most elements, texts and comments of an XML document.
+const MAX_XML_NODES: u32 = 2_000_000;
+
 fn xml(text: &str) -> Option<FormatMistake> {
     use roxmltree::Error;
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    if xml::is_too_costly(text) {
+        let message = "an element has too many attributes, or entities are used too often, to be checked";
+        return Some((None, message.to_owned()));
+    }
+    let options = roxmltree::ParsingOptions { allow_dtd: true, nodes_limit: MAX_XML_NODES, ..Default::default() };
     let error = roxmltree::Document::parse_with_options(text, options).err()?;
     let message = match error {
         Error::UnexpectedCloseTag(..) => "a closing tag does not match the opening one",
         Error::UnclosedRootNode => "an element is not closed",
+        Error::NodesLimitReached => "there are too many elements to be checked",
         Error::NoRootNode => "there is no element",
         Error::DuplicatedAttribute(..) => "an attribute occurs twice",
         Error::UnknownNamespace(..) => "unknown namespace",
@@ -223,6 +236,19 @@ mod tests {
             assert_eq!(verdict(text, format), format!("the output is not {expected}"), "{text:?}");
         }
         assert_eq!(check(b"\xff", Json).unwrap_err().to_string(), "the output is not JSON: it is not UTF-8");
+    }
+
+    #[test]
+    fn what_would_take_too_long_or_too_much_memory_is_refused() {
+        let attributes: String = (0..20_000).map(|index| format!(" b{index}='1'")).collect();
+        let expected = "an element has too many attributes, or entities are used too often, to be checked";
+        assert_eq!(
+            verdict(&format!("<a{attributes}/>"), OutputFormat::Xml),
+            format!("the output is not XML: {expected}")
+        );
+        let zeros = format!("a=[{}]", "0,".repeat(2_000_001));
+        let expected = "the output is not TOML: it has too many values to be checked";
+        assert_eq!(verdict(&zeros, OutputFormat::Toml), expected);
     }
 
     #[test]

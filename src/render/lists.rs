@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::changes::Changes;
 use super::library::store;
-use super::window::Window;
+use super::session::RenderSession;
 use crate::model::glob::Glob;
 use crate::model::key::{self, Key};
 use crate::model::problem::Problem;
@@ -106,13 +106,13 @@ impl<V: ListValue> KeptLists<V> {
         &mut self,
         kind: ListKind,
         pattern: &str,
-        window: &Window,
+        session: &RenderSession,
         refuse: impl FnOnce(Problem) -> Problem,
     ) -> Result<V, Problem> {
-        window.note_matching(pattern);
+        session.view.note_matching(pattern);
         match self.recall(kind, pattern) {
             Some(kept) => Ok(kept),
-            None => self.make(kind, pattern, window, refuse),
+            None => self.make(kind, pattern, session, refuse),
         }
     }
 
@@ -121,14 +121,14 @@ impl<V: ListValue> KeptLists<V> {
         &mut self,
         kind: ListKind,
         pattern: &str,
-        window: &Window,
+        session: &RenderSession,
         take: impl FnOnce(&[V]) -> T,
     ) -> Result<T, Problem> {
-        window.note_matching(pattern);
+        session.view.note_matching(pattern);
         if let Some(items) = self.recall_items(kind, pattern) {
             return Ok(take(items));
         }
-        let list = self.make(kind, pattern, window, |error| error)?;
+        let list = self.make(kind, pattern, session, |error| error)?;
         Ok(take(list.items().unwrap_or_default()))
     }
 
@@ -137,10 +137,10 @@ impl<V: ListValue> KeptLists<V> {
         &mut self,
         kind: ListKind,
         pattern: &str,
-        window: &Window,
+        session: &RenderSession,
         refuse: impl FnOnce(Problem) -> Problem,
     ) -> Result<V, Problem> {
-        let found = store::matching(window, pattern).map_err(refuse)?;
+        let found = store::matching(session, pattern).map_err(refuse)?;
         let texts = found.into_iter().map(|(path, value)| Ok((path, store::text_of(path, value)?)));
         let mut texts: Vec<(&str, &Arc<str>)> = texts.collect::<Result<_, Problem>>()?;
         let items: Vec<V> = match kind {

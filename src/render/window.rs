@@ -147,9 +147,13 @@ impl Window {
         self.view.get(path)
     }
 
-    pub(super) fn matching(&self, pattern: &str) -> Result<Vec<(&str, &Value)>, BadPattern> {
+    pub(super) fn matching(
+        &self,
+        pattern: &str,
+        go_on: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Vec<(&str, &Value)>, BadPattern> {
         self.note_matching(pattern);
-        self.view.matching(pattern)
+        self.view.matching_while(pattern, go_on)
     }
 
     pub(super) fn children(&self, directory: &str) -> BTreeMap<&str, DirectoryChild> {
@@ -218,9 +222,9 @@ mod tests {
         check(|_| (), &[], &["/a", "/"]);
         check(|w| _ = w.get("/b"), &["/b"], &["/b/c", "/bb", "/a/x"]);
         check(|w| _ = w.get("/new"), &["/new"], &["/b"]);
-        check(|w| drop(w.matching("/a/*")), &["/a/x", "/a/new"], &["/b", "/ab"]);
-        check(|w| drop(w.matching("/a/x")), &["/a/x"], &["/a/y"]);
-        check(|w| drop(w.matching("/a/x*")), &["/a/x1"], &["/a/y"]);
+        check(|w| drop(w.matching("/a/*", &mut |_| true)), &["/a/x", "/a/new"], &["/b", "/ab"]);
+        check(|w| drop(w.matching("/a/x", &mut |_| true)), &["/a/x"], &["/a/y"]);
+        check(|w| drop(w.matching("/a/x*", &mut |_| true)), &["/a/x1"], &["/a/y"]);
         check(|w| drop(w.children("/a")), &["/a/new", "/a/y/z"], &["/a", "/b"]);
         check(|w| drop(w.children("/a/")), &["/a/new/deep"], &["/b"]);
         check(|w| drop(w.children("/")), &["/a", "b"], &[]);

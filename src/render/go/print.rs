@@ -5,6 +5,8 @@ use std::fmt::Write;
 use super::float;
 use super::time;
 use super::value::GoValue;
+use crate::model::problem::Problem;
+use crate::render::library::text::check_size;
 
 /// Writes a value as an action prints it.
 pub(super) fn action(value: &GoValue, output: &mut String) {
@@ -53,27 +55,29 @@ pub(super) fn plain(value: &GoValue, output: &mut String) {
     };
 }
 
-/// Joins values as `print` does: a blank only between two values of which neither is text.
-pub(super) fn joined(values: &[GoValue]) -> String {
+/// Joins values as `print` does: a blank only between two values of which neither is text. Ends with the first that makes it too long.
+pub(super) fn joined(values: &[GoValue]) -> Result<String, Problem> {
     let mut output = String::new();
     for (index, value) in values.iter().enumerate() {
         if index > 0 && value.as_text().is_none() && values[index - 1].as_text().is_none() {
             output.push(' ');
         }
         plain(value, &mut output);
+        check_size(output.len(), 0, 0)?;
     }
-    output
+    Ok(output)
 }
 
-/// Joins values as `println` does: a blank between all values, a line break after them.
-pub(super) fn line(values: &[GoValue]) -> String {
+/// Joins values as `println` does: a blank between all values, a line break after them. Ends with the first that makes it too long.
+pub(super) fn line(values: &[GoValue]) -> Result<String, Problem> {
     let mut output = String::new();
     for (index, value) in values.iter().enumerate() {
         if index > 0 {
             output.push(' ');
         }
         plain(value, &mut output);
+        check_size(output.len(), 0, 1)?;
     }
     output.push('\n');
-    output
+    Ok(output)
 }

@@ -152,14 +152,22 @@ impl<'a> Formatter<'a> {
         if self.reordered || self.next >= self.values.len() {
             return;
         }
-        let extra: Vec<String> =
-            self.values[self.next..]
-                .iter()
-                .map(|value| {
-                    if value.is_nil() { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), plain(value)) }
-                })
-                .collect();
-        self.output.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
+        self.output.push_str("%!(EXTRA ");
+        for (index, value) in self.values[self.next..].iter().enumerate() {
+            if index > 0 {
+                self.output.push_str(", ");
+            }
+            if !value.is_nil() {
+                self.output.push_str(value.type_name());
+                self.output.push('=');
+            }
+            print::plain(value, &mut self.output);
+            // The caller refuses it.
+            if self.output.len() > MAX_BYTES {
+                return;
+            }
+        }
+        self.output.push(')');
     }
 }
 
@@ -171,10 +179,4 @@ fn digits(format: &str) -> (Option<usize>, &str) {
         _ if digits.is_empty() => (None, rest),
         _ => (None, ""),
     }
-}
-
-fn plain(value: &GoValue) -> String {
-    let mut text = String::new();
-    print::plain(value, &mut text);
-    text
 }

@@ -4,6 +4,7 @@ use jiff::{Span, Zoned, tz::TimeZone};
 
 use super::value::GoValue;
 use crate::model::problem::Problem;
+use crate::render::library::text::check_size;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -65,7 +66,11 @@ pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<
         "Local" => GoValue::Time(time.clone().into()),
         "String" => GoValue::from(text(time)),
         "IsZero" => GoValue::Bool(false),
-        "Format" => GoValue::from(format(time, arguments[0].as_text().map_or("", |layout| layout))),
+        "Format" => {
+            let text = format(time, arguments[0].as_text().map_or("", |layout| layout));
+            check_size(text.len(), 0, 0)?;
+            GoValue::from(text)
+        }
         _ => {
             let number = |at: usize| arguments[at].as_integer().and_then(|number| i64::try_from(number).ok());
             let span = number(0).zip(number(1)).zip(number(2)).and_then(|((years, months), days)| {
@@ -200,6 +205,14 @@ mod tests {
             let written = format(&Zoned::default(), layout);
             assert_eq!(written.contains('é'), layout.contains('é'), "{layout}");
         }
+    }
+
+    #[test]
+    fn a_text_that_grows_from_format_to_format_is_bounded() {
+        let formatted = |count| call(&Zoned::default(), "Format", &[GoValue::from("😀".repeat(count))]);
+        assert!(formatted(1000).is_ok());
+        let message = formatted((4 << 20) + 1).err().map(|problem| problem.message);
+        assert_eq!(message.as_deref(), Some("would make a text of more than 16777216 bytes"));
     }
 
     proptest! {

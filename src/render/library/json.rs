@@ -13,8 +13,8 @@ use crate::render::budget::check_count;
 /// # Errors
 /// A phrase about the text: "is not JSON: …".
 pub(in crate::render) fn parse(text: &str) -> Result<Json, String> {
-    // There are fewer values than bytes.
-    if check_count(text.len(), 0).is_err() {
+    // They count less than four times the bytes.
+    if check_count(text.len().saturating_mul(4), 0).is_err() {
         check_count(count(text), 0).map_err(|problem| problem.message)?;
     }
     serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -23,20 +23,27 @@ pub(in crate::render) fn parse(text: &str) -> Result<Json, String> {
     })
 }
 
+/// Values that an object counts as, if it has members: its map has room for some.
+const OBJECT_VALUES: usize = 16;
+
 /// Returns how many values a JSON text has, those within others included.
 fn count(text: &str) -> usize {
-    let (mut count, mut is_text, mut is_escaped, mut has_opened) = (1, false, false, false);
+    let (mut count, mut is_text, mut is_escaped, mut opened) = (1, false, false, 0);
     for byte in text.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' => is_escaped = is_text,
             b'"' if is_text => is_text = false,
             _ if is_text || byte.is_ascii_whitespace() => {}
-            b']' | b'}' => has_opened = false,
+            b']' | b'}' => opened = 0,
             _ => {
-                count += usize::from(has_opened || byte == b',');
+                count += match opened {
+                    b'{' => OBJECT_VALUES,
+                    b'[' => 1,
+                    _ => usize::from(byte == b','),
+                };
                 is_text = byte == b'"';
-                has_opened = matches!(byte, b'[' | b'{');
+                opened = if matches!(byte, b'[' | b'{') { byte } else { 0 };
             }
         }
     }
@@ -139,9 +146,10 @@ mod tests {
             (" [ ] ", 1),
             ("[1, 22 ,3]", 4),
             ("[[], [ ] ,{}]", 4),
+            ("[{\"\":0}]", 18),
             ("[[[1]]]", 4),
             ("{ }", 1),
-            ("{\"a,\\\",b\\\\\": [\"[\", {\"c\": {}, \"d\": \",\"}]}", 6),
+            ("{\"a,\\\",b\\\\\": [\"[\", {\"c\": {}, \"d\": \",\"}]}", 36),
         ] {
             assert_eq!((parse(text).is_ok(), count(text)), (true, expected), "{text}");
         }

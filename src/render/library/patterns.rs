@@ -1,5 +1,5 @@
-//! Regular expressions in RE2's language: no look-around, no back-references. One search is linear in the text; the search for every
-//! match is not, and asks the clock.
+//! Regular expressions in RE2's language: no look-around, no back-references. One search takes as long as the text and the pattern are
+//! large, and nobody can stop it: their product has a bound. The search for every match asks the clock.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,23 +15,46 @@ use crate::render::budget::Budget;
 const MAX_PATTERN_BYTES: usize = 64 << 10;
 /// Compiled size of one pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
+/// Most steps of one search, which are bytes of the text times bytes of the compiled pattern: seconds, if all of them are taken.
+const MAX_STEPS: usize = 1 << 32;
+/// Compiled size that a pattern may have for every text, in bytes.
+const SMALL_COMPILED_BYTES: usize = 512;
 /// Patterns remembered during one render.
 const MAX_REMEMBERED: usize = 64;
 
 /// The patterns that one render has compiled.
 #[derive(Default)]
-pub(in crate::render) struct Patterns(HashMap<String, Regex>);
+pub(in crate::render) struct Patterns(HashMap<String, Pattern>);
+
+struct Pattern {
+    regex: Regex,
+    /// Bytes of the longest text that it was found to be small enough for.
+    longest_text: usize,
+}
 
 impl Patterns {
-    /// Compiles a pattern, unless this render has done so before.
-    pub(in crate::render) fn regex(&mut self, pattern: &str) -> Result<&Regex, Problem> {
+    /// Compiles a pattern for a text, unless this render has done so before. Fails if the time of the render is over.
+    pub(in crate::render) fn regex(&mut self, pattern: &str, text: &str, budget: &Budget) -> Result<&Regex, Problem> {
+        budget.take_steps(text.len().saturating_mul(pattern.len()))?;
         if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(pattern) {
             self.0.clear();
         }
-        match self.0.entry(pattern.to_owned()) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(unknown) => Ok(unknown.insert(compile(pattern)?)),
+        let known = match self.0.entry(pattern.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let regex = compile(pattern, MAX_COMPILED_BYTES)?;
+                unknown.insert(Pattern { regex, longest_text: MAX_STEPS / MAX_COMPILED_BYTES })
+            }
+        };
+        if text.len() > known.longest_text {
+            let most_bytes = (MAX_STEPS / text.len()).max(SMALL_COMPILED_BYTES);
+            compile(pattern, most_bytes).map_err(|_| {
+                Problem::new("the pattern is too big for so long a text")
+                    .hint("the longer the text, the smaller the pattern must be: repeat less in it, or cut the text")
+            })?;
+            known.longest_text = text.len();
         }
+        Ok(&known.regex)
     }
 }
 
@@ -45,11 +68,11 @@ impl Patterns {
         by: &str,
         budget: &Budget,
     ) -> Result<String, Problem> {
-        let regex = self.regex(pattern)?;
+        let regex = self.regex(pattern, text, budget)?;
         let mut output = String::with_capacity(text.len());
         let mut copied = 0;
         for captures in regex.captures_iter(text) {
-            budget.check_time()?;
+            budget.take_steps(text.len())?;
             let Some(whole) = captures.get(0) else { continue };
             output.push_str(&text[copied..whole.start()]);
             for part in parts(by) {
@@ -84,7 +107,7 @@ fn parts(by: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn compile(pattern: &str) -> Result<Regex, Problem> {
+fn compile(pattern: &str, most_bytes: usize) -> Result<Regex, Problem> {
     let refused = || {
         Problem::new("the pattern is not a regular expression")
             .hint("RE2's language: no look-around, no back-references")
@@ -94,7 +117,7 @@ fn compile(pattern: &str) -> Result<Regex, Problem> {
         return Err(too_big());
     }
     let translated = re2::translate(pattern).ok_or_else(refused)?;
-    RegexBuilder::new(&translated).size_limit(MAX_COMPILED_BYTES).build().map_err(|error| match error {
+    RegexBuilder::new(&translated).size_limit(most_bytes).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => too_big(),
         _ => refused(),
     })
@@ -102,14 +125,34 @@ fn compile(pattern: &str) -> Result<Regex, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::render::deadline::Deadline;
+    use crate::render::facts::{Facts, NoWorld};
 
     #[test]
     fn a_long_pattern_is_refused_before_it_is_read() {
-        let error = |pattern: &str| compile(pattern).err().map(|problem| problem.message);
+        let error = |pattern: &str| compile(pattern, MAX_COMPILED_BYTES).err().map(|problem| problem.message);
         assert_eq!(error(&"(".repeat(MAX_PATTERN_BYTES + 1)).as_deref(), Some("the pattern is too big"));
         assert_eq!(error("(").as_deref(), Some("the pattern is not a regular expression"));
         assert_eq!(error(&"a".repeat(4096)), None);
+    }
+
+    #[test]
+    fn a_pattern_has_to_be_the_smaller_the_longer_the_text_is() {
+        let facts: Arc<dyn Facts> = Arc::new(NoWorld);
+        let (mut patterns, budget) = (Patterns::default(), Budget::new(Deadline::new(&facts)));
+        let mut error = |pattern: &str, bytes: usize| {
+            patterns.regex(pattern, &"a".repeat(bytes), &budget).err().map(|problem| problem.message)
+        };
+        let large = format!("[ab]*a{}c", "[ab]{1000}".repeat(8));
+        assert_eq!(error(&large, 4096), None);
+        assert_eq!(error(&large, 1_500_000).as_deref(), Some("the pattern is too big for so long a text"));
+        assert_eq!(error(&large, 4097), None, "what is refused once is not refused for a short text");
+        for small in ["a", "[a-z0-9.-]+:[0-9]+", "(?i)^server .*;$", "(.*)=(.*)"] {
+            assert_eq!(error(small, 1_500_000), None, "{small}");
+        }
     }
 
     /// One match times all groups of the text that replaces it could be terabytes before their size is looked at.

@@ -13,15 +13,26 @@ pub(in crate::render) fn exists(window: &Window, key: &str) -> bool {
     window.get(key).is_some() || window.has_directory(key)
 }
 
-/// Returns the paths and values that match, whatever the values are.
+/// Returns the paths and values that match, whatever the values are. The steps of a comparison are at most those of the pattern for
+/// each letter of the path.
 pub(in crate::render) fn matching<'v>(
-    window: &'v Window,
+    session: &'v RenderSession,
     pattern: &str,
 ) -> Result<Vec<(&'v str, &'v key::Value)>, Problem> {
-    window.matching(pattern).map_err(|error| {
+    if is_too_long(pattern) {
+        let (bytes, most) = (pattern.len(), key::MAX_KEY_BYTES);
+        return Err(Problem::new(format!("the pattern has {bytes} bytes, and at most {most} are allowed")));
+    }
+    let mut in_time = Ok(());
+    let mut go_on = |path: &str| {
+        in_time = session.budget.take_steps(pattern.len() * path.len());
+        in_time.is_ok()
+    };
+    let found = session.view.matching(pattern, &mut go_on).map_err(|error| {
         Problem::new(error.to_string())
             .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
-    })
+    })?;
+    in_time.map(|()| found)
 }
 
 /// Returns the value of `key` as text, not copied.
@@ -107,6 +118,17 @@ mod tests {
     use crate::model::tree::Tree;
     use crate::model::view::View;
     use crate::render::facts::NoWorld;
+
+    #[test]
+    fn a_pattern_that_no_key_can_match_is_refused() {
+        let tree = Tree::from_entries(Revision(1), [(Key::from("/a"), Value::from("x"))]);
+        let view = View::new(tree, Arc::from(""), KeyRanges::of_directories([""]));
+        let session = RenderSession::new(view, Arc::new(NoWorld));
+        let message = |pattern: &str| matching(&session, pattern).err().map(|problem| problem.message);
+        assert_eq!(message("/[a]*"), None);
+        let expected = "the pattern has 5002 bytes, and at most 4096 are allowed";
+        assert_eq!(message(&format!("[{}]", "a".repeat(5000))).as_deref(), Some(expected));
+    }
 
     /// Looking for every value in a key of 16 MiB would take minutes, which `--render-timeout` cannot stop.
     #[test]

@@ -11,7 +11,7 @@ use super::engine::empty;
 use super::error;
 use super::incremental;
 use super::limits::{self, Limited, Shifts};
-use super::references::{MAX_NESTING, References};
+use super::references::{MAX_CONDITIONS, MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::{Place, Position, Problem};
@@ -122,6 +122,11 @@ impl<'a> Compiler<'a> {
             let message = format!("nests more than {MAX_NESTING} levels of include, block and component");
             return vec![Problem::in_template(root, message)];
         }
+        if let Some(name) = reach.iter().find(|name| self.references.scans[**name].condition_depth > MAX_CONDITIONS) {
+            let message = format!("nests more than {MAX_CONDITIONS} conditions");
+            let hint = "each `elif` is within the condition before it; end the `if` now and then, and begin a new one";
+            return vec![Problem::in_template(name, message).hint(hint)];
+        }
         let not_utf8 = reach.iter().find_map(|name| Some((*name, first_stray(self.references.sources.get(*name)?)?.0)));
         if let Some((name, offset)) = not_utf8 {
             let place = Place::in_text(Path::new(name), &self.references.sources[name], offset);
@@ -178,7 +183,8 @@ impl<'a> Compiler<'a> {
         reach: &HashMap<&'r str, BTreeSet<&str>>,
         failed: &mut Failed<'r>,
     ) -> Vec<(&'r str, Compiled)> {
-        let every: BTreeSet<&str> = reach.values().flatten().copied().collect();
+        let roots = reach.iter().filter(|(root, _)| !failed.contains_key(*root));
+        let every: BTreeSet<&str> = roots.flat_map(|(_, names)| names).copied().collect();
         let unparsable: HashMap<&str, Vec<Problem>> = every
             .into_iter()
             .filter_map(|name| {

@@ -271,6 +271,35 @@ mod tests {
         assert_eq!(kept, expected);
     }
 
+    /// Each `~` makes a text of its own: sixty-four of 16 MiB would be a gibibyte, before anybody looks at its size.
+    #[test]
+    fn many_joined_texts_are_looked_at_on_the_way() {
+        let chain = |count: usize| vec!["a"; count].join(" ~ ");
+        let (ten, sixteen) = (chain(10), chain(16));
+        for (expression, expected) in [
+            (sixteen.clone(), format!("({sixteen}) | __made ")),
+            (chain(18), format!("(({sixteen} ) | __made ~ a ~ a) | __made ")),
+            (
+                format!("b and 1 - f(x={}) == -{}", chain(18), chain(17)),
+                format!("(b and 1 - f(x=({sixteen} ) | __made ~ a ~ a) == (-{sixteen} ) | __made ~ a) | __made "),
+            ),
+            (format!("{ten} if {ten} else {ten}"), format!("({ten} if {ten} else {ten}) | __made ")),
+            (format!("b is not c ~ {sixteen}"), format!("(b is not c ~ {sixteen}) | __made ")),
+            (chain(202), format!("({}) | __made ", chain(202))),
+        ] {
+            let text = limited(&format!("{{{{ {expression} }}}}"), false).text;
+            assert_eq!(text, format!("{{{{ {expected} }}}}"));
+            if expression.len() > 200 || expression.contains(" is ") {
+                continue;
+            }
+            let mut tera = tera::Tera::default();
+            tera.register_function("f", |_: tera::Kwargs, _: &tera::State| 1);
+            register(&mut tera);
+            let result = tera.add_raw_template("t", &text);
+            assert!(result.is_ok(), "{text}: {result:?}");
+        }
+    }
+
     #[test]
     fn a_template_that_keeps_what_it_prints_is_known() {
         for (source, expected) in [

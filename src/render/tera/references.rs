@@ -17,6 +17,9 @@ pub(super) struct References<'a> {
 /// Most levels of include, block and component that Tera may have to go down at once: each uses a lot of stack.
 pub(super) const MAX_NESTING: usize = 16;
 
+/// Most conditions that may stand within each other: each uses stack when the template is read, and each `elif` is within the one before.
+pub(super) const MAX_CONDITIONS: usize = 200;
+
 impl<'a> References<'a> {
     pub(super) fn new(sources: &'a TemplateSources) -> References<'a> {
         let mut definers: HashMap<String, Vec<&str>> = HashMap::new();

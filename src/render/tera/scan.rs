@@ -24,6 +24,11 @@ pub(in crate::render::tera) struct TemplateScan {
     /// Depth of nested blocks.
     pub(in crate::render::tera) block_depth: usize,
     open_blocks: usize,
+    /// Depth of nested conditions: each `elif` is one within the one before.
+    pub(in crate::render::tera) condition_depth: usize,
+    /// Conditions of each `if` that is open, and all of them together.
+    open_conditions: Vec<usize>,
+    n_open_conditions: usize,
 }
 
 /// Name of a different template, and its place.
@@ -127,6 +132,7 @@ impl TemplateScan {
         let word = identifier(text);
         let rest = text[word.len()..].trim_start();
         self.read_functions(text);
+        self.read_condition(word);
         match word {
             "include" | "extends" => {
                 if let Some(name) = string_literal(rest) {
@@ -143,6 +149,17 @@ impl TemplateScan {
             "component" => self.defines.push(dotted_name(rest)),
             _ => self.read_calls(text),
         }
+    }
+
+    fn read_condition(&mut self, word: &str) {
+        match (word, self.open_conditions.last_mut()) {
+            ("if", _) => self.open_conditions.push(1),
+            ("elif", Some(conditions)) => *conditions += 1,
+            ("endif", Some(_)) => return self.n_open_conditions -= self.open_conditions.pop().unwrap_or(0),
+            _ => return,
+        }
+        self.n_open_conditions += 1;
+        self.condition_depth = self.condition_depth.max(self.n_open_conditions);
     }
 
     fn read_functions(&mut self, expression: &str) {
@@ -301,6 +318,16 @@ mod tests {
         for (source, expected) in [("", 0), (nested, 2), ("{% block a %}{% endblock %}{% block b %}{% endblock %}", 1)]
         {
             assert_eq!(scan(source).block_depth, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn conditions_are_counted_in_depth() {
+        for (source, expected) in [
+            ("{% if a %}{% elif b %}{% else %}{% if c %}{% endif %}{% endif %}{% if d %}{% endif %}", 3),
+            ("{% elif a %}{% endif %}{% if a %}{% endif %}{% endif %}{% raw %}{% if a %}{% endraw %}", 1),
+        ] {
+            assert_eq!(scan(source).condition_depth, expected, "{source}");
         }
     }
 

@@ -199,6 +199,16 @@ fn long_names_and_many_values_are_refused() {
 }
 
 #[test]
+fn toml_is_counted_before_it_is_read() {
+    let list = |count: usize| format!("a = [{}]", "0,".repeat(count));
+    let problem = "1:1: the file has more than 2000000 of `=`, `,`, `.`, `[` and `{` outside of texts and comments";
+    check_problem("toml", list(2_000_000).as_bytes(), problem);
+    assert_eq!(parsed("toml", list(100_000).as_bytes()).unwrap().len(), 100_000);
+    let text = format!("a = '''{}'''", ",".repeat(2_000_001));
+    assert_eq!(parsed("toml", text.as_bytes()).unwrap()["/a"], Value::Oversized(2_000_001));
+}
+
+#[test]
 fn a_value_that_is_too_large_is_left_out_of_memory_and_not_of_the_keys() {
     let entries = parsed("yaml", format!("a: {}\nb: 1\n", "x".repeat(100_001)).as_bytes()).unwrap();
     assert_eq!((&entries["/a"], &entries["/b"]), (&Value::Oversized(100_001), &Value::from("1")));

@@ -3,10 +3,16 @@
 use toml::{Table, Value};
 
 use super::{DataNode, DocumentMistake};
-use crate::config::given_twice;
+use crate::config::{given_twice, separators};
 use crate::model::problem::Position;
 
 pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
+    if separators::are_too_many(text) {
+        let most = separators::MAX_SEPARATORS;
+        let message =
+            format!("the file has more than {most} of `=`, `,`, `.`, `[` and `{{` outside of texts and comments");
+        return Err((Position { line: 1, column: 1 }, message));
+    }
     let table: Table = toml::from_str(text).map_err(|error| {
         let position = Position::of_offset(text, error.span().map_or(0, |span| span.start));
         let again = error.span().filter(|_| error.message() == "duplicate key");

@@ -137,6 +137,24 @@ fn nesting_that_could_exhaust_the_stack_is_refused() {
 }
 
 #[test]
+fn conditions_that_could_exhaust_the_stack_are_refused() {
+    let chain = |elifs: usize| -> TemplateSources {
+        let text = format!("{{% if 0 %}}a{}{{% else %}}end{{% endif %}}", "{% elif 0 %}b".repeat(elifs));
+        [("good".to_owned(), Arc::from("good")), ("t".to_owned(), Arc::from(text))].into()
+    };
+    let roots = [Root::tera("good", Plain), Root::tera("t", Plain)];
+    let (renderer, problems) = compile(&chain(100), &roots, Arc::new(FixedFacts));
+    assert_eq!((problems, output(&renderer, "t")), (Vec::new(), "end".to_owned()));
+    for elifs in [200, 50_000] {
+        let (renderer, problems) = compile(&chain(elifs), &roots, Arc::new(FixedFacts));
+        let texts: Vec<String> = problems.iter().map(|(_, problem)| problem.to_string()).collect();
+        let hint = "each `elif` is within the condition before it; end the `if` now and then, and begin a new one";
+        assert_eq!(texts, [format!("t: nests more than 200 conditions\n  hint: {hint}")]);
+        assert_eq!(output(&renderer, "good"), "good");
+    }
+}
+
+#[test]
 fn every_problem_of_every_root_is_listed() {
     check(
         &[("a", "{{ one() }}{{ two() }}"), ("b", "{% if %}"), ("c", "x")],

@@ -23,8 +23,8 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     variadic("index", ANY, Parameter::Any, index),
     variadic("slice", ANY, Parameter::Any, slice),
     variadic("call", ANY, Parameter::Any, call),
-    variadic("print", &[], Parameter::Any, |values, _| made(print::joined(values))),
-    variadic("println", &[], Parameter::Any, |values, _| made(print::line(values))),
+    variadic("print", &[], Parameter::Any, |values, _| made(print::joined(values)?)),
+    variadic("println", &[], Parameter::Any, |values, _| made(print::line(values)?)),
     variadic("printf", &[Parameter::Text], Parameter::Any, |values, _| {
         printf::format(text(&values[0]), &values[1..]).map(GoValue::from).ok_or_else(too_long)
     }),

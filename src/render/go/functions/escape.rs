@@ -12,14 +12,14 @@ use crate::render::go::run::GoRun;
 use crate::render::go::value::GoValue;
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
-    variadic("html", &[], Parameter::Any, |values, _| made(html(&printed(values)))),
-    variadic("js", &[], Parameter::Any, |values, _| made(js(&printed(values)))),
-    variadic("urlquery", &[], Parameter::Any, |values, _| made(urlquery(&printed(values)))),
+    variadic("html", &[], Parameter::Any, |values, _| made(html(&printed(values)?))),
+    variadic("js", &[], Parameter::Any, |values, _| made(js(&printed(values)?))),
+    variadic("urlquery", &[], Parameter::Any, |values, _| made(urlquery(&printed(values)?))),
     native("nginxString", &[Parameter::Text], nginx_string),
 ];
 
 /// Returns the text to escape: the arguments as `print` joins them.
-fn printed(values: &[GoValue]) -> String {
+fn printed(values: &[GoValue]) -> Result<String, Problem> {
     let named: Vec<GoValue> =
         values.iter().map(|value| if value.is_nil() { GoValue::from("<no value>") } else { value.clone() }).collect();
     print::joined(&named)

@@ -49,7 +49,7 @@ fn getv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
 }
 
 fn list(kind: ListKind, pattern: &str, run: &mut GoRun) -> Result<GoValue, Problem> {
-    run.memory.lists.list(kind, pattern, &run.session.view, |error| error)
+    run.memory.lists.list(kind, pattern, &run.session, |error| error)
 }
 
 impl ListValue for GoValue {

@@ -35,10 +35,12 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("base64Decode", TEXT, base64_decode),
     native("sha256sum", TEXT, |values, _| Ok(GoValue::from(encoding::sha256sum(text(&values[0]))))),
     native("regexMatch", TWO_TEXTS, |values, run| {
-        Ok(GoValue::Bool(run.patterns.regex(text(&values[0]))?.is_match(text(&values[1]))))
+        let whole = text(&values[1]);
+        Ok(GoValue::Bool(run.patterns.regex(text(&values[0]), whole, &run.session.budget)?.is_match(whole)))
     }),
     native("regexFind", TWO_TEXTS, |values, run| {
-        let found = run.patterns.regex(text(&values[0]))?.find(text(&values[1]));
+        let whole = text(&values[1]);
+        let found = run.patterns.regex(text(&values[0]), whole, &run.session.budget)?.find(whole);
         Ok(GoValue::from(found.map_or("", |found| found.as_str())))
     }),
     native("regexReplaceAll", THREE_TEXTS, |values, run| {

@@ -136,7 +136,7 @@ fn indent(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     if text.ends_with('\n') {
         output.push('\n');
     }
-    Ok(if pad.trim().is_empty() { but_for_blanks(call, &output) } else { Value::from(output) })
+    Ok(if pad.trim_matches([' ', '\t']).is_empty() { but_for_blanks(call, &output) } else { Value::from(output) })
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {

@@ -7,13 +7,15 @@ use super::call::{TeraFunction, both};
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
     both("regex_match", &["pattern", "text"], |call, run| {
         let text = call.text("text")?;
-        Ok(Value::from(call.named(run.patterns.regex(call.text("pattern")?))?.is_match(text)))
+        Ok(Value::from(
+            call.named(run.patterns.regex(call.text("pattern")?, text, &run.session.budget))?.is_match(text),
+        ))
     })
     .subject("text")
     .alias("regexMatch"),
     both("regex_find", &["pattern", "text"], |call, run| {
         let text = call.text("text")?;
-        let found = call.named(run.patterns.regex(call.text("pattern")?))?.find(text);
+        let found = call.named(run.patterns.regex(call.text("pattern")?, text, &run.session.budget))?.find(text);
         Ok(Value::from(found.map_or("", |found| found.as_str())))
     })
     .subject("text")

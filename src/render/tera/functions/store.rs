@@ -50,7 +50,7 @@ fn get(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
 
 fn list(kind: ListKind, call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let refuse = |error: Problem| Problem { hint: error.hint, ..call.failure(error.message) };
-    run.memory.lists.list(kind, call.text("pattern")?, &run.session.view, refuse)
+    run.memory.lists.list(kind, call.text("pattern")?, &run.session, refuse)
 }
 
 fn exists(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {

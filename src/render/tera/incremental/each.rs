@@ -27,7 +27,7 @@ impl tera::Function<TeraResult<Value>> for Each {
         if let Some(kind) = kept {
             let pattern = kwargs.must_get::<&str>(kind.function())?;
             let align = |run: &mut TeraRun| {
-                run.memory.lists.with_items(kind, pattern, &run.session.view, |items| pieces.align(items))
+                run.memory.lists.with_items(kind, pattern, &run.session, |items| pieces.align(items))
             };
             TeraRun::with(align).map_err(|failure| Error::message(failure.message))?;
         } else {

@@ -16,21 +16,32 @@ pub(super) fn around(limit: Limit, start: usize, end: usize) -> [Insertion; 2] {
     [Insertion { at: start, text: "(".to_owned(), of: start }, Insertion { at: end, text: close, of: start }]
 }
 
-/// Returns the limits within an expression: of each list that is made in a loop, and of each part of a text.
+/// Texts that are joined before what they make is looked at.
+const JOINED: usize = 16;
+/// Most `~` of an expression with such limits: Tera counts them too, and has no room for more.
+const MAX_JOINS: usize = 200;
+
+/// Returns the limits within an expression: of each list that is made in a loop, of each part of a text, and of what many texts are
+/// joined to.
 pub(super) fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
     let bytes = masked.as_bytes();
     let mut found: Vec<Insertion> = Vec::new();
     let mut open: Vec<Bracket> = Vec::new();
+    let mut joins = vec![Join::from(from)];
+    let has_room = masked.bytes().filter(|byte| *byte == b'~').count() <= MAX_JOINS;
     let mut at = from;
     while let Some(&byte) = bytes.get(at) {
+        let before = || masked[from..at].trim_end().bytes().next_back();
         match byte {
             b'(' | b'[' | b'{' => {
-                let before = masked[from..at].trim_end().bytes().next_back();
+                let before = before();
                 // `?[` asks for a part of what may be undefined.
-                let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\'' | b'?'));
+                let follows_value = before.is_some_and(|b| ends_value(b) || b == b'?');
                 open.push(Bracket { at, is_part: byte == b'[' && follows_value, within: Within::Item, start: at + 1 });
+                joins.push(Join::from(at + 1));
             }
             b')' | b']' | b'}' => {
+                joins.pop();
                 if let Some(bracket) = open.pop() {
                     found.extend(bracket.end(at));
                     let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
@@ -46,8 +57,21 @@ pub(super) fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
                 if let Some(bracket) = open.last_mut().filter(|bracket| bytes[bracket.at] == b'[') {
                     found.extend(bracket.take_word(&masked[at..end], at, end));
                 }
+                if let Some(join) = joins.last_mut() {
+                    join.take_word(&masked[at..end], end);
+                }
                 at = end;
                 continue;
+            }
+            b'~' if has_room => {
+                found.extend(joins.last_mut().and_then(|join| join.take(masked, at)).into_iter().flatten())
+            }
+            // As a sign, it belongs to the first text.
+            b'-' if !before().is_some_and(ends_value) => {}
+            b'+' | b'-' | b',' | b':' | b'=' | b'<' | b'>' | b'!' => {
+                if let Some(join) = joins.last_mut() {
+                    *join = Join::from(at + 1);
+                }
             }
             _ => {}
         }
@@ -55,6 +79,42 @@ pub(super) fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
     }
     found.sort_by_key(|insertion| insertion.at);
     found
+}
+
+/// Texts that are joined by `~`, in one pair of brackets.
+struct Join {
+    /// Where the first one begins.
+    start: usize,
+    /// How many are joined so far, less one; `None` behind a test, which is no value.
+    count: Option<usize>,
+}
+
+impl Join {
+    fn from(start: usize) -> Join {
+        Join { start, count: Some(0) }
+    }
+
+    /// Ends the texts at a word that binds less than `~`.
+    fn take_word(&mut self, word: &str, end: usize) {
+        match word {
+            "is" => self.count = None,
+            "not" if self.count.is_none() => {}
+            "and" | "or" | "not" | "in" | "if" | "else" | "for" => *self = Join::from(end),
+            _ => {}
+        }
+    }
+
+    /// Takes a `~`, and returns the limit of what is before it, if that is many texts.
+    fn take(&mut self, masked: &str, at: usize) -> Option<[Insertion; 2]> {
+        let count = self.count.as_mut()?;
+        *count += 1;
+        let joined = masked.get(self.start..at)?.trim_start().len();
+        count.is_multiple_of(JOINED).then(|| around(Limit::Made, at - joined, at))
+    }
+}
+
+fn ends_value(byte: u8) -> bool {
+    is_of_word(byte) || matches!(byte, b')' | b']' | b'\'')
 }
 
 /// An open bracket.

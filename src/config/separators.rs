@@ -1,0 +1,70 @@
+//! Counts what separates the values of a TOML text, before it is parsed: the parser keeps all values, with their places, in a hundred
+//! times the memory of their text. Pure.
+
+/// Most separators of a TOML text.
+pub(crate) const MAX_SEPARATORS: usize = 2_000_000;
+
+/// Checks whether a TOML text has more than [`MAX_SEPARATORS`]: at least one stands before each value and each name of a table.
+pub(crate) fn are_too_many(text: &str) -> bool {
+    text.len() > MAX_SEPARATORS && count(text) > MAX_SEPARATORS
+}
+
+fn count(text: &str) -> usize {
+    let mut count = 0;
+    let mut rest = text;
+    while let Some(at) = rest.find(['=', ',', '.', '[', '{', '#', '"', '\'']) {
+        let from = &rest[at..];
+        rest = match from.as_bytes()[0] {
+            b'#' => from.find('\n').map_or("", |end| &from[end..]),
+            quote @ (b'"' | b'\'') => &from[length_of_string(from.as_bytes(), quote)..],
+            _ => {
+                count += 1;
+                &from[1..]
+            }
+        };
+    }
+    count
+}
+
+/// Returns the length of the string at the beginning of a text, with its quotes. One that is not closed ends with its line, as for the
+/// parser, or with the text.
+fn length_of_string(text: &[u8], quote: u8) -> usize {
+    let is_long = text.starts_with(&[quote; 3]);
+    let quotes = if is_long { 3 } else { 1 };
+    let mut at = quotes;
+    while let Some(&byte) = text.get(at) {
+        if byte == b'\n' && !is_long {
+            return at;
+        }
+        if text[at..].starts_with(&[quote; 3][..quotes]) {
+            // Of five quotes, two belong to the string.
+            let more = text[at + quotes..].iter().take(if is_long { 2 } else { 0 });
+            return at + quotes + more.take_while(|byte| **byte == quote).count();
+        }
+        let is_escape = byte == b'\\' && quote == b'"' && text.get(at + 1).is_some_and(u8::is_ascii_graphic);
+        at += 1 + usize::from(is_escape);
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_comments_separate_nothing() {
+        for (text, expected) in [
+            ("", 0),
+            ("a = 1\nb.c = [1, 2]\n", 5),
+            ("a = \"=,.[{#'\" # b = 1\nb = '\\' # = \nc = 1", 3),
+            ("a = \"\\\",\\\\\", = ", 3),
+            ("a = \"\"\"\n\",\\\"\"\" =\"\"\"\"\"=", 2),
+            ("a = '''\n'\\'''''=", 2),
+            ("a = \"b\nc = '\nd = \"\\\ne = \"é\"=", 5),
+            ("a = \"\" = '' = \"\"\"\"\"\" =", 4),
+            ("a = '''", 1),
+        ] {
+            assert_eq!(count(text), expected, "{text:?}");
+        }
+    }
+}

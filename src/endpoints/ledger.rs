@@ -13,7 +13,7 @@ use crate::model::report::ReloadEnd;
 
 use super::answerer::{Uptake, Worker};
 
-use record::{NameRecord, SilenceRemedy, Use};
+use record::{NameRecord, SilenceRemedy, Use, WorkerBefore};
 use workers::ServingWorkers;
 
 mod lost;
@@ -40,7 +40,7 @@ pub struct NameUse {
     pub traits: UpstreamTraits,
 }
 
-/// What the upstreams of a file that ask for a name are like.
+/// The upstreams of a file that ask for a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTraits {
     /// Whether the methods of all of them know backups.
@@ -110,13 +110,13 @@ impl Ledger {
     /// Records the worker of an earlier run that had not read the lines on disk, and whether others had started since.
     pub fn remember_clean(&mut self, name: &EndpointName, worker: SocketAddr, is_outlived: bool) {
         if let Some(entry) = self.names.get_mut(name) {
-            (entry.known_clean, entry.is_outlived) = (Some(worker), is_outlived);
+            entry.before = WorkerBefore { clean: Some(worker), is_outlived };
         }
     }
 
     /// Returns whether workers have started since that worker, and have not asked for the name in time.
     pub fn is_outlived(&self, name: &EndpointName) -> bool {
-        self.names.get(name).is_some_and(|entry| entry.is_outlived)
+        self.names.get(name).is_some_and(|entry| entry.before.is_outlived)
     }
 
     /// Records the workers of nginx that served in an earlier run.
@@ -134,7 +134,7 @@ impl Ledger {
         let Some(since) = self.workers.see(workers, now) else { return false };
         for entry in self.names.values_mut() {
             // Those that are seen have asked within the second before.
-            entry.is_outlived |= entry.worker.is_none_or(|worker| worker.since + STARTS_WITHIN < since);
+            entry.before.is_outlived |= entry.worker.is_none_or(|worker| worker.since + STARTS_WITHIN < since);
         }
         true
     }

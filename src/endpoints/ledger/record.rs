@@ -32,7 +32,7 @@ pub(super) enum Use {
     Over,
 }
 
-/// What an upstream that asks for a name is like, in the live file and in the last one that was rendered.
+/// The upstreams that ask for a name, in the live file and in the last one that was rendered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PlannedTraits {
     pub(super) live: Option<UpstreamTraits>,
@@ -48,6 +48,15 @@ impl PlannedTraits {
             upstreams: planned.upstreams.min(live.upstreams),
         }
     }
+}
+
+/// The worker before the next one that asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WorkerBefore {
+    /// Its address, if it is one of an earlier run of ours and had not read the lines on disk.
+    pub(super) clean: Option<SocketAddr>,
+    /// Whether workers have started since, and have not asked for the name in time: there is no telling who asks then.
+    pub(super) is_outlived: bool,
 }
 
 /// One name.
@@ -68,10 +77,7 @@ pub(super) struct NameRecord {
     pub(super) clean_at: Option<Instant>,
     /// The endpoints that the set has lost.
     pub(super) lost: LostEndpoints,
-    /// The worker of an earlier run of ours that had not read them.
-    pub(super) known_clean: Option<SocketAddr>,
-    /// Whether workers have started since, and have not asked for it in time: there is no telling who asks then.
-    pub(super) is_outlived: bool,
+    pub(super) before: WorkerBefore,
     /// Since when nobody asks.
     pub(super) silent_since: Option<Instant>,
     /// What was done about that.
@@ -102,8 +108,7 @@ impl NameRecord {
             has_lines: false,
             clean_at: None,
             lost: LostEndpoints::default(),
-            known_clean: None,
-            is_outlived: false,
+            before: WorkerBefore::default(),
             silent_since: Some(now),
             remedy: SilenceRemedy::None,
         }
@@ -127,10 +132,10 @@ impl NameRecord {
         };
         let is_known_clean = clean_before.is_some_and(|before| match workers.are_settled() {
             // Its socket is another one if it has asked while we were away or hung, and an old worker that is leaving may be seen later.
-            Some(are_settled) if !self.is_outlived => are_settled,
+            Some(are_settled) if !self.before.is_outlived => are_settled,
             are_settled => known.is_none() && before == worker.address && are_settled != Some(false),
         });
-        (self.worker, self.known_clean, self.is_outlived) = (Some(worker), None, false);
+        (self.worker, self.before) = (Some(worker), WorkerBefore::default());
         self.has_lines = !is_known_clean && !self.clean.iter().any(|during| during.contains(&worker.since));
         // The first that we know of may have read the lines long before it could ask us.
         if known.is_some() {
@@ -146,7 +151,7 @@ impl NameRecord {
     pub(super) fn clean_worker(&self) -> Option<SocketAddr> {
         match self.worker {
             Some(worker) => (!self.has_lines).then_some(worker.address),
-            None => self.known_clean,
+            None => self.before.clean,
         }
     }
 

@@ -29,7 +29,7 @@ pub use nginx::{is_in_effect, is_watched, leaving_workers, processes_of, workers
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::nginx::{NginxPlace, NginxSettings};
@@ -84,8 +84,16 @@ pub struct Context {
     refusals: Mutex<transaction::Refusals>,
     /// The step that the pass over each group is at.
     steps: Mutex<BTreeMap<String, (Stage, Instant)>>,
-    /// Groups whose reload is owed although their journals say that it took, and whether the one that makes up for it has begun.
-    disproved: Mutex<BTreeMap<String, bool>>,
+    disproofs: Mutex<Disproofs>,
+}
+
+/// The reloads that are not in effect although the journals of their groups say that they took.
+#[derive(Debug, Default)]
+struct Disproofs {
+    /// Groups whose reload is owed.
+    owed: BTreeSet<String>,
+    /// Groups of which a reload has begun since.
+    made_up: BTreeSet<String>,
 }
 
 /// Warnings for people.
@@ -148,37 +156,41 @@ impl Context {
         self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
     }
 
+    fn disproofs(&self) -> MutexGuard<'_, Disproofs> {
+        self.disproofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that the last reload of a group is not in effect, or one that is under way will not be enough: another one is owed.
     pub fn disprove(&self, group_id: &str) {
-        if let Ok(mut disproved) = self.disproved.lock() {
-            disproved.insert(group_id.to_owned(), false);
-        }
+        let mut disproofs = self.disproofs();
+        disproofs.made_up.remove(group_id);
+        disproofs.owed.insert(group_id.to_owned());
     }
 
     fn is_disproved(&self, group_id: &str) -> bool {
-        self.disproved.lock().is_ok_and(|disproved| disproved.contains_key(group_id))
+        self.disproofs().owed.contains(group_id)
     }
 
     /// Records that a reload of a group begins, which makes up for what was disproved before.
     fn makes_up(&self, group_id: &str) {
-        if let Ok(mut disproved) = self.disproved.lock() {
-            disproved.entry(group_id.to_owned()).and_modify(|has_begun| *has_begun = true);
+        let mut disproofs = self.disproofs();
+        if disproofs.owed.contains(group_id) {
+            disproofs.made_up.insert(group_id.to_owned());
         }
     }
 
     /// Forgets what was disproved before the last reload of a group began.
     fn forget_made_up(&self, group_id: &str) {
-        if let Ok(mut disproved) = self.disproved.lock()
-            && disproved.get(group_id) == Some(&true)
-        {
-            disproved.remove(group_id);
+        let mut disproofs = self.disproofs();
+        if disproofs.made_up.remove(group_id) {
+            disproofs.owed.remove(group_id);
         }
     }
 
     fn forget_disproof(&self, group_id: &str) {
-        if let Ok(mut disproved) = self.disproved.lock() {
-            disproved.remove(group_id);
-        }
+        let mut disproofs = self.disproofs();
+        disproofs.owed.remove(group_id);
+        disproofs.made_up.remove(group_id);
     }
 
     /// Returns the nginx that these groups drive, each once; none while this process has yet to start it.

@@ -28,7 +28,6 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(Level::WARN)
         // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
-        .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
     let streams =
         LogStreams { is_json: settings.log.format == LogFormat::Json, to_journal: terminal::logs_to_journal() };

@@ -1,6 +1,5 @@
 //! One name: its set, and who asks for it. Pure.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -102,12 +101,18 @@ impl Named {
     /// Returns the newest worker, with its first question, if it asks and has not asked at this address of ours in each upstream. nginx
     /// asks all our addresses in turn, from a socket for each.
     pub(super) fn worker_at_other_addresses(&self, socket: usize, now: Instant) -> Option<(u64, Instant)> {
-        let asking = self.pollers.iter().filter(|(_, poller)| poller.asks(now));
-        let asking: BTreeSet<(u64, Instant)> = asking.map(|(_, poller)| (poller.number, poller.since)).collect();
+        let asking = || self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
         let asks_here =
             |number: u64| self.pollers.iter().any(|(asker, poller)| asker.socket == socket && poller.number == number);
-        let mut newest = asking.into_iter().rev().take(self.upstreams.max(1));
-        newest.find(|(number, _)| !asks_here(*number))
+        let mut newest = asking().map(|poller| (poller.number, poller.since)).max()?;
+        for _ in 1..self.upstreams {
+            if !asks_here(newest.0) {
+                break;
+            }
+            let earlier = asking().filter(|poller| poller.number < newest.0);
+            newest = earlier.map(|poller| (poller.number, poller.since)).max()?;
+        }
+        (!asks_here(newest.0)).then_some(newest)
     }
 
     /// Returns what is known of an asker.

@@ -25,10 +25,7 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         LogLevel::Trace => Level::TRACE,
     };
     // Below this level, other crates log their own details.
-    let filter = tracing_subscriber::filter::Targets::new()
-        .with_default(Level::WARN)
-        // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
-        .with_target("upstreamd", level);
+    let filter = tracing_subscriber::filter::Targets::new().with_default(Level::WARN).with_target("upstreamd", level);
     let streams =
         LogStreams { is_json: settings.log.format == LogFormat::Json, to_journal: terminal::logs_to_journal() };
     let lines = fmt::layer().with_writer(streams).with_target(false).with_ansi(false);

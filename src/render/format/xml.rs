@@ -67,11 +67,8 @@ impl OpeningTag {
         let (mut quote, mut name_at) = (None, 0);
         for (at, byte) in text.bytes().enumerate() {
             match byte {
-                _ if quote.is_some() => {
-                    if quote == Some(byte) {
-                        (quote, name_at) = (None, at + 1);
-                    }
-                }
+                _ if quote == Some(byte) => (quote, name_at) = (None, at + 1),
+                _ if quote.is_some() => {}
                 b'"' | b'\'' => quote = Some(byte),
                 b'=' => {
                     tag.attributes += 1;

@@ -272,6 +272,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_disproved_while_a_reload_runs_is_owed_after_it() {
+        let context = Context::default();
+        context.disprove("a");
+        context.makes_up("a");
+        context.forget_made_up("a");
+        assert!(!context.is_disproved("a"));
+        context.disprove("a");
+        context.makes_up("a");
+        context.disprove("a");
+        context.forget_made_up("a");
+        assert!(context.is_disproved("a"), "the reload had begun before");
+        context.makes_up("a");
+        context.forget_made_up("a");
+        assert!(!context.is_disproved("a"));
+    }
+
+    #[test]
     fn what_was_said_and_looked_at_is_bounded_and_may_leave() {
         let context = Context::default();
         let says = |about: &str, warning: &str| context.once_for(about.to_owned(), warning.to_owned()).is_some();

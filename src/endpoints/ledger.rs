@@ -85,8 +85,8 @@ impl Ledger {
         of_file.filter(|(name, _)| !has(name)).for_each(|(_, entry)| entry.usage = Use::Over);
         for NameUse { name, traits } in uses {
             let entry = self.names.entry(name.clone()).or_insert_with(|| Box::new(NameRecord::planned(place, now)));
-            let knew_backups = entry.methods.common().knows_backups;
-            entry.methods.planned = *traits;
+            let knew_backups = entry.traits.common().knows_backups;
+            entry.traits.planned = *traits;
             must_save |= knew_backups && !traits.knows_backups;
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
                 entry.usage = Use::Planned;
@@ -103,7 +103,7 @@ impl Ledger {
         self.repeated_at = Some(now + REPEATS_WITHIN);
         if let Some(entry) = self.names.get_mut(name) {
             entry.usage = if is_over { Use::Over } else { Use::Live };
-            entry.methods.live = Some(entry.methods.planned);
+            entry.traits.live = Some(entry.traits.planned);
         }
     }
 
@@ -149,9 +149,9 @@ impl Ledger {
         let mut is_new = false;
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
             let usage = if names.contains(name) { Use::Live } else { Use::Over };
-            let common = entry.methods.common();
-            entry.methods.live = Some(entry.methods.planned);
-            is_new |= entry.methods.common() != common;
+            let common = entry.traits.common();
+            entry.traits.live = Some(entry.traits.planned);
+            is_new |= entry.traits.common() != common;
             if entry.usage != usage {
                 is_new = true;
                 entry.usage = usage;
@@ -366,14 +366,14 @@ impl Ledger {
 
     /// Returns the names, each with its file and what suits its upstreams, live and planned.
     pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn, UpstreamTraits)> {
-        self.names.iter().map(|(name, entry)| (name, &entry.place, entry.methods.common()))
+        self.names.iter().map(|(name, entry)| (name, &entry.place, entry.traits.common()))
     }
 
     /// Returns what suits the upstreams that ask for a name, live and planned.
     pub fn traits(&self, name: &EndpointName) -> UpstreamTraits {
         self.names
             .get(name)
-            .map_or(UpstreamTraits { knows_backups: false, upstreams: 1 }, |entry| entry.methods.common())
+            .map_or(UpstreamTraits { knows_backups: false, upstreams: 1 }, |entry| entry.traits.common())
     }
 
     /// Returns the names in live files, each with its file.

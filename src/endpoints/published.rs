@@ -1,4 +1,4 @@
-//! A set as a file publishes it. Data only.
+//! A set as a file publishes it, and what of it its upstreams can use. Pure.
 
 use crate::model::endpoints::EndpointSet;
 

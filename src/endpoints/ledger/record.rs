@@ -63,7 +63,7 @@ pub(super) struct WorkerBefore {
 #[derive(Debug)]
 pub(super) struct NameRecord {
     pub(super) place: NamedIn,
-    pub(super) methods: PlannedTraits,
+    pub(super) traits: PlannedTraits,
     pub(super) usage: Use,
     /// Until when its lines are off the disk, because nginx is being reloaded and has the set.
     pub(super) withheld_until: Option<Instant>,
@@ -100,7 +100,7 @@ impl NameRecord {
     pub(super) fn planned(place: &NamedIn, now: Instant) -> NameRecord {
         NameRecord {
             place: place.clone(),
-            methods: PlannedTraits::default(),
+            traits: PlannedTraits::default(),
             usage: Use::Planned,
             withheld_until: None,
             clean: Vec::new(),

@@ -342,13 +342,16 @@ impl fmt::Debug for Endpoints {
 
 /// The lines on disk are kept off the new workers of a reload.
 impl AroundReload for Endpoints {
-    fn begin(&self, group: &Group) {
-        self.service_for(group).iter().for_each(|service| service.begin_reload());
+    fn begin(&self, group: &Group) -> bool {
+        let service = self.service_for(group);
+        service.iter().for_each(|service| service.begin_reload());
+        service.is_some()
     }
 
     fn end(&self, group: &Group, end: ReloadEnd) {
         let is_concerned = |resource: &str| group.has_member(resource);
-        self.service_for(group).iter().for_each(|service| service.end_reload(is_concerned, end));
+        // The group may have lost its last name since.
+        self.service().iter().for_each(|service| service.end_reload(is_concerned, end));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
-use crate::status::events;
+use crate::status::{endpoint_events, events};
 use crate::world::child::{ChildEnd, StartError};
 use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
@@ -25,11 +25,15 @@ use super::news::LastHeard;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
+use super::recovering::recover;
 use super::reporting::{self, PagesPlan, PagesSettings, ServiceManager};
-use super::run::{Agent, Outlook, log_problems, recover};
+use super::run::{Agent, Outlook, log_problems};
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
 use super::supervisor::{CommandPlan, Supervisor};
+
+/// Time within which the last known endpoints are on disk when the agent stops: what comes after does not wait for a disk that hangs.
+const SAVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The inputs of following.
 pub struct FollowPlan {
@@ -131,6 +135,10 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let watches = matches!(plan.follow, Follow::Watch(_));
     let mut reader = CatalogReader::new(plan.confdirs.clone(), Arc::clone(&plan.facts), watches);
     let Ok(catalog) = reader.first(&mut plan.signals).await else { return Stopped::Asked };
+    log_problems(&catalog);
+    if recover(&plan.outlook, &catalog, &mut plan.signals).await.is_err() {
+        return Stopped::Asked;
+    }
     let mut following = FollowLoop::start(plan, reader, catalog, (questions, news)).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
@@ -153,11 +161,7 @@ impl FollowLoop {
         (questions, news): (mpsc::Receiver<KeyQuestion>, LastHeard),
     ) -> FollowLoop {
         let FollowPlan { outlook, store, follow, receipt, command, signals, .. } = plan;
-        log_problems(&catalog);
         let context = Arc::clone(&outlook.terms.context);
-        if outlook.terms.apply() {
-            recover(&context, &catalog).await;
-        }
         let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.has_to_start());
         let mut stores = Stores::new(store, reader.folders.watches()).with_news(news.clone());
@@ -351,7 +355,10 @@ impl FollowLoop {
         self.wait_for_applying(timeout).await;
         if let Some(service) = self.agent.service() {
             // A reload that was given up has no more need to keep lines off the disk. A writing that is under way ends before.
-            tokio::task::spawn_blocking(move || service.save_for_good()).await.ok();
+            let saved = tokio::task::spawn_blocking(move || service.save_for_good());
+            if tokio::time::timeout(SAVES_WITHIN, saved).await.is_err() {
+                endpoint_events::not_saved(SAVES_WITHIN);
+            }
         }
         let ended = match signal {
             Some(signal) => self.command.stop(signal).await,

@@ -32,6 +32,7 @@ mod questions;
 mod readers;
 pub mod receipt_key;
 pub mod receipts;
+mod recovering;
 pub mod reloads;
 pub mod reporting;
 pub mod run;

@@ -22,10 +22,10 @@ use crate::world::signals::Signals;
 use super::catalog::Catalog;
 use super::mark::Mark;
 use super::pass::{InHand, LastStep, MockData, Pass, Terms};
-use super::run::{Agent, Outlook, PassEnd, log_problems, recover};
+use super::recovering::{recover, stop};
+use super::run::{Agent, Outlook, PassEnd, log_problems};
 use super::state::ResourceState;
 use super::stores::Stores;
-use super::supervision::{SignalMeaning, meaning};
 
 /// The inputs of one round.
 pub struct OncePlan {
@@ -64,15 +64,14 @@ pub struct Round {
 
 /// Reads the stores once and gives every group one pass.
 pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
-    let applies = plan.outlook.terms.apply();
     if plan.outlook.logs {
         log_problems(&catalog);
     }
-    if applies {
-        recover(&plan.outlook.terms.context, &catalog).await;
-    }
     let mut round = Round { problems: catalog.problems.clone(), ..Round::default() };
     let mut signals = plan.signals;
+    if let Err(signal) = recover(&plan.outlook, &catalog, &mut signals).await {
+        return Round { interrupted: Some(signal), ..round };
+    }
     if plan.fail_fast && !round.problems.is_empty() {
         return round;
     }
@@ -135,16 +134,6 @@ async fn wait_for_keys(
             None
         }
         signal = stop(signals) => Some(signal),
-    }
-}
-
-/// Waits for a signal that asks us to stop.
-pub(super) async fn stop(signals: &mut Signals) -> Signal {
-    loop {
-        let signal = signals.next().await;
-        if meaning(signal, false).0 == SignalMeaning::Stop {
-            return signal;
-        }
     }
 }
 

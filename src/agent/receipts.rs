@@ -93,8 +93,8 @@ struct UntakenChange {
     /// Its changes of keys.
     lag: Lag,
     removal: RemovalKind,
-    /// Whether its reload has converged.
-    has_converged: bool,
+    /// Whether its reload has converged; `None` if there was none, or nobody looked.
+    has_converged: Option<bool>,
     /// Whether old workers may use what it removed, or are left behind although it removed nothing.
     leaves_workers: bool,
 }
@@ -315,6 +315,7 @@ impl UntakenChanges {
         if let Some(earlier) = self.later.take() {
             change.lag = earlier.lag.and(change.lag);
             change.removal = earlier.removal.and(change.removal);
+            change.has_converged = change.has_converged.or(earlier.has_converged);
             change.leaves_workers |= earlier.leaves_workers;
         }
         self.later = Some(change);
@@ -337,7 +338,7 @@ impl Track {
 
     /// Records a change that a pass has made, with the serial of the answers that have it.
     fn add_untaken(&mut self, (revision, answers): (Revision, u64), removal: RemovalKind, report: &Report) {
-        let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
+        let has_converged = report.verified.as_ref().map(|verified| verified.converged.is_some());
         let (removal, leaves_workers) = match removal {
             RemovalKind::Anything | RemovalKind::Backends(_) => (removal, true),
             RemovalKind::Nothing => (removal, report.verified.is_some()),
@@ -350,11 +351,13 @@ impl Track {
 
     fn apply(&mut self, change: UntakenChange, reload: u64) {
         let UntakenChange { revision, removal, has_converged, leaves_workers, .. } = change;
+        let had_converged = self.converged == self.applied;
         self.applied = Some(revision);
         if self.proof != Proof::Nginx {
             return;
         }
-        if has_converged {
+        // Without a reload, a worker that hangs serves what it has served.
+        if has_converged.unwrap_or(had_converged) {
             self.converged = self.applied;
         }
         let reload = leaves_workers.then_some(reload);

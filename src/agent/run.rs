@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::apply::{Context, recovery};
 use crate::endpoints::name_service::NameService;
 use crate::model::event::Event;
-use crate::model::for_each::ForEach;
 use crate::model::note::Note;
 use crate::model::problem::Problem;
 use crate::model::process::Process;
@@ -336,24 +334,6 @@ fn listen_for(outlook: &Outlook, catalog: &Catalog, known: &BTreeMap<Arc<str>, S
     let is_new = |(name, way): &(&Arc<str>, &String)| known.get(*name) != Some(way);
     ways.iter().filter(is_new).for_each(|(name, way)| endpoint_events::way(name, way));
     ways
-}
-
-/// Undoes transactions that a killed process left half done. Called before anything else.
-pub(super) async fn recover(context: &Context, catalog: &Catalog) {
-    let (many, one): (Vec<&Member>, Vec<&Member>) =
-        catalog.members.iter().partition(|member| member.resource.for_each.is_some());
-    let targets = one.iter().map(|member| member.resource.dest.as_path());
-    let patterns = many.iter().filter_map(|member| member.resource.for_each.as_ref()).map(ForEach::dest);
-    let recovered = recovery::recover_all(context, targets, patterns).await;
-    for id in recovered.groups {
-        tracing::warn!(group = %id, "undid an interrupted transaction: its previous files are back, its reload is owed");
-    }
-    for warning in recovered.warnings {
-        tracing::warn!("{warning}");
-    }
-    for failure in recovered.failures {
-        tracing::error!("failed to undo an interrupted transaction: {failure}");
-    }
 }
 
 /// Logs the problems in conf.d and templates, and what stays because of them.

@@ -403,7 +403,7 @@ impl Registrar {
                 (_, WriteOutcome::Refused(Some(found))) if found.lease == id => {
                     let held: Arc<str> = String::from_utf8_lossy(&found.value).into();
                     if entry.wanted.as_ref() == Some(&held) {
-                        notices.push(KeyNotice::Written(key.to_owned(), revision));
+                        notices.push(KeyNotice::Written(key.to_owned(), found.changed));
                     }
                     entry.set_ours(held, now);
                     // We have written it, nobody knows when.

@@ -61,9 +61,9 @@ pub struct Settings {
 
 /// Work around each reload, besides the files of the group.
 pub trait AroundReload: std::fmt::Debug + Send + Sync {
-    /// Called before a reload for this group.
-    fn begin(&self, group: &Group);
-    /// Called when its transaction ends.
+    /// Called before a reload for this group. Returns whether there is work to end.
+    fn begin(&self, group: &Group) -> bool;
+    /// Called when its transaction ends, if `begin` has returned true.
     fn end(&self, group: &Group, end: ReloadEnd);
 }
 

@@ -207,8 +207,8 @@ pub async fn recover_all<'a>(
     recovered
 }
 
-/// Folders of the state folder in which a killed process may have left files.
-const FOLDERS_WITH_LEFTOVERS: [&str; 3] = ["groups", "live", "scratch"];
+/// The state folder and its folders, in which a killed process may have left files.
+const FOLDERS_WITH_LEFTOVERS: [&str; 4] = ["", "groups", "live", "scratch"];
 
 /// Returns the names of the backups that a transaction needs which could not be undone; `None` if any backup may be one, because a
 /// journal, or the folder of the journals, could not be read.

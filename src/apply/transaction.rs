@@ -161,8 +161,7 @@ struct WorkAround {
 impl WorkAround {
     fn begin(context: &Context, group: &Arc<Group>) -> Option<WorkAround> {
         let around = Arc::clone(context.settings.around_reload.as_ref()?);
-        around.begin(group);
-        Some(WorkAround { around, group: Arc::clone(group), end: ReloadEnd::Failed })
+        around.begin(group).then(|| WorkAround { around, group: Arc::clone(group), end: ReloadEnd::Failed })
     }
 }
 

@@ -20,12 +20,13 @@ use crate::world::random;
 /// The system's file of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Starts to answer, if there is a domain to answer for and the store is watched. An address at which it cannot listen is logged, tried
+/// Starts to answer, if there is a domain to answer for and the store is watched; says so if it is not. An address at which it cannot listen is logged, tried
 /// again, and keeps nothing else from its work. Must be called on a tokio runtime with time and IO.
 pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
     let names = &settings.names;
     let places = places(settings);
-    if !places.is_any() || settings.preview.noop {
+    // A single run may have the settings file of the agent that answers.
+    if !places.is_any() || settings.preview.noop || settings.mode == Mode::Onetime {
         return None;
     }
     if !matches!(settings.mode, Mode::Watch { .. }) {

@@ -162,18 +162,23 @@ impl Ledger {
         is_new
     }
 
-    /// Records that a resource has these files and no others.
-    pub fn keep_files(&mut self, resource: &str, dests: &BTreeSet<&Path>) {
+    /// Records that a resource has these files and no others. Returns whether that is new.
+    pub fn keep_files(&mut self, resource: &str, dests: &BTreeSet<&Path>) -> bool {
         let of_resource = self.names.values_mut().filter(|entry| *entry.place.resource == *resource);
+        let mut is_new = false;
         for entry in of_resource.filter(|entry| !dests.contains(&*entry.place.dest)) {
+            is_new |= entry.usage != Use::Over;
             entry.usage = Use::Over;
         }
+        is_new
     }
 
-    /// Records which resources conf.d has.
-    pub fn keep_resources(&mut self, has: impl Fn(&str) -> bool, now: Instant) {
+    /// Records which resources conf.d has. Returns whether that is new.
+    pub fn keep_resources(&mut self, has: impl Fn(&str) -> bool, now: Instant) -> bool {
         self.cleaning.retain(|resource| has(resource));
+        let mut is_new = false;
         for entry in self.names.values_mut() {
+            let before = entry.usage;
             match (entry.usage, has(&entry.place.resource)) {
                 (Use::Planned, false) => entry.usage = Use::Over,
                 (Use::Live, false) => entry.usage = Use::Orphaned,
@@ -183,7 +188,9 @@ impl Ledger {
                 }
                 (Use::Planned | Use::Live, true) | (Use::Orphaned, false) | (Use::Over, _) => {}
             }
+            is_new |= entry.usage != before;
         }
+        is_new
     }
 
     /// Records that the set of a name has lost endpoints. They may still be in lines that nginx has read from disk, and in use.

@@ -89,16 +89,17 @@ pub fn is_reply(reply: &[u8], question: &[u8]) -> bool {
 }
 
 /// Returns our answer with the answers of another message behind it. If that says nothing, or if it would be too long, it is ours, and
-/// says that there is more.
+/// says that there is more, unless it goes over TCP: nobody could ask in another way.
 pub fn joined(ours: Vec<u8>, theirs: Option<&[u8]>, limit: usize) -> Vec<u8> {
+    let can_ask_again = limit < MAX_TCP_BYTES;
     let join = || {
         let (mut message, theirs) = (Message::from_vec(&ours).ok()?, Message::from_vec(theirs?).ok()?);
         let says_it = matches!(theirs.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
         message.answers.extend(theirs.answers);
-        message.metadata.truncation |= theirs.metadata.truncation || !says_it;
+        message.metadata.truncation |= theirs.metadata.truncation || (can_ask_again && !says_it);
         message.to_vec().ok().filter(|bytes| bytes.len() <= limit)
     };
-    join().unwrap_or_else(|| cut(ours))
+    join().unwrap_or_else(|| if can_ask_again { cut(ours) } else { ours })
 }
 
 /// Returns a message that says that there is more than it has.
@@ -347,6 +348,9 @@ mod tests {
         ] {
             let cut = Message::from_vec(&joined(ours.clone(), theirs.map(Vec::as_slice), limit)).unwrap();
             assert!(cut.metadata.truncation && cut.answers.len() == 1, "{theirs:?}");
+        }
+        for theirs in [None, Some(&*failed)] {
+            assert_eq!(joined(ours.clone(), theirs, MAX_TCP_BYTES), ours, "nobody can ask in another way");
         }
         for code in [ResponseCode::NoError, ResponseCode::NXDomain] {
             assert_eq!(joined(ours.clone(), Some(&about.refusal(code)), 512), ours, "it has no address");

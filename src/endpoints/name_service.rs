@@ -2,7 +2,7 @@
 //! tree while the store is away. Never reads the store, and never knows what nginx asks.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::model::tree::Tree;
 use crate::world::clock;
 use crate::world::dns_forward::{ForwardWay, Forwarder};
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
+use crate::world::random;
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
 use super::skydns::{self, KeyLeases, LeaseTimes, Moment, NameAnswer, NamePlaces, NameTable};
@@ -35,8 +36,6 @@ pub struct NameService {
     lease_times: Mutex<LeaseTimes>,
     /// Leases to ask etcd for.
     lease_questions: mpsc::Sender<LeaseId>,
-    /// Number of questions so far.
-    turn: AtomicUsize,
     /// Set once it listens.
     sender: OnceLock<DatagramSender>,
     /// The way to other name servers; `None` refuses names outside our domains.
@@ -97,7 +96,6 @@ impl NameService {
             table: Mutex::default(),
             lease_times: Mutex::default(),
             lease_questions,
-            turn: AtomicUsize::default(),
             sender: OnceLock::new(),
             forwarder,
         })
@@ -189,7 +187,8 @@ impl NameService {
             DnsMessage::Refuse(reply) => return Handled::Answer(reply),
             DnsMessage::Ignore => return Handled::Nothing,
         };
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        // Clients ask for A and AAAA in turn: a count of questions would always show them the same record first.
+        let turn = (random::fraction() * f64::from(u32::MAX)) as usize;
         let limit = limit.unwrap_or_else(|| question.udp_limit());
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match &*table {

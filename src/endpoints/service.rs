@@ -183,7 +183,8 @@ impl EndpointService {
     /// Records that a resource has these files and no others.
     pub fn keep_files(&self, resource: &str, dests: &BTreeSet<&Path>) {
         let mut inner = self.inner();
-        inner.ledger.keep_files(resource, dests);
+        let is_new = inner.ledger.keep_files(resource, dests);
+        inner.is_unsaved |= is_new;
         inner.awaited.retain(|dest, (owner, _)| **owner != *resource || dests.contains(&**dest));
     }
 
@@ -191,7 +192,8 @@ impl EndpointService {
     pub fn keep_resources(&self, has: impl Fn(&str) -> bool) {
         let mut inner = self.inner();
         inner.awaited.retain(|_, (owner, _)| has(owner));
-        inner.ledger.keep_resources(has, clock::now());
+        let is_new = inner.ledger.keep_resources(has, clock::now());
+        inner.is_unsaved |= is_new;
     }
 
     /// Returns whether a resource has names.

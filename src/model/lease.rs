@@ -75,6 +75,8 @@ pub struct FoundKey {
     pub lease: LeaseId,
     /// Its value.
     pub value: Vec<u8>,
+    /// Revision of its last change.
+    pub changed: Revision,
 }
 
 impl std::fmt::Debug for FoundKey {

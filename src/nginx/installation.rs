@@ -80,13 +80,14 @@ impl Version {
     }
 }
 
-/// Returns the nginx program in a command: its first absolute path that ends in `nginx`.
+/// Returns the nginx program in a command: its first absolute path that ends in `nginx`, and is not the value of `-p` or `cd`.
 pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
-    words(shell_text)
-        .iter()
-        .map(Path::new)
-        .find(|word| word.file_name().is_some_and(|name| name == "nginx") && word.is_absolute())
-        .map(Path::to_owned)
+    let words = all_words(shell_text);
+    let is_folder = |at: usize| at > 0 && matches!(&*words[at - 1], "-p" | "cd");
+    let is_program = |(at, word): &(usize, &Path)| {
+        word.file_name().is_some_and(|name| name == "nginx") && word.is_absolute() && !is_folder(*at)
+    };
+    words.iter().map(Path::new).enumerate().find(is_program).map(|(_, word)| word.to_owned())
 }
 
 /// Configured number of workers.
@@ -98,14 +99,30 @@ pub enum WorkerProcesses {
     Auto,
 }
 
-/// Returns the main configuration (`-c`) and the prefix (`-p`) that an nginx command names.
+/// Returns the main configuration (`-c`) and the prefix (`-p`) that an nginx command names. The options of a program around it are not
+/// nginx's: `sh -c 'nginx -t'` and `ionice -c 3 nginx -t` name none.
 pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
-    let words = words(shell_text);
+    let words = all_words(shell_text);
+    // A program of another name may be nginx, too.
+    let words = &words[words.iter().position(|word| is_nginx(word)).unwrap_or(0)..];
     let after = |flag: &str| {
         let word = words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
-        word.filter(|word| !word.starts_with("{{")).map(PathBuf::from)
+        word.filter(|word| !word.starts_with("{{") && !is_nginx(word)).map(PathBuf::from)
     };
     (after("-c"), after("-p"))
+}
+
+/// Returns the words of a command, with those of the commands in it that a shell runs: `nginx` and `-t` of `sh -c 'nginx -t'`, too.
+fn all_words(shell_text: &str) -> Vec<String> {
+    let inner = |word: String| {
+        let inner = if is_nginx(&word) || !word.contains(char::is_whitespace) { Vec::new() } else { all_words(&word) };
+        if inner.iter().any(|word| is_nginx(word)) { inner } else { vec![word] }
+    };
+    words(shell_text).into_iter().flat_map(inner).collect()
+}
+
+fn is_nginx(word: &str) -> bool {
+    Path::new(word).file_name().is_some_and(|name| name == "nginx" || name == "openresty")
 }
 
 /// Returns the main configuration that a program and its arguments name, if the program is nginx.
@@ -219,7 +236,18 @@ mod tests {
             files_named_in("nginx -p /srv -c '/srv/n.conf' -s reload"),
             (Some("/srv/n.conf".into()), Some("/srv".into()))
         );
-        assert_eq!(files_named_in("service nginx reload"), (None, None));
+        for of_others in [
+            "service nginx reload",
+            "sh -c 'nginx -t && nginx -s reload'",
+            "su www -c \"sh -c 'nginx -s reload'\"",
+            "ionice -c 3 nginx -s reload",
+            "nginx -t && sh -c 'nginx -s reload'",
+        ] {
+            assert_eq!(files_named_in(of_others), (None, None), "{of_others}");
+        }
+        for of_nginx in ["sh -c 'nginx -c /n.conf -t'", "nginx: master process /opt/edge -c /n.conf"] {
+            assert_eq!(files_named_in(of_nginx).0, Some("/n.conf".into()), "{of_nginx}");
+        }
         for quoted in
             ["nginx -c '/srv/my site/n.conf' -t", "nginx -c \"/srv/my site/n.conf\"", "nginx -c /srv/my\\ site/n.conf"]
         {
@@ -281,6 +309,9 @@ mod tests {
             ("sudo \"/opt/nginx/sbin/nginx\" -t", Some("/opt/nginx/sbin/nginx")),
             ("sudo '/opt/my nginx/nginx' -t", Some("/opt/my nginx/nginx")),
             ("nginx -t", None),
+            ("sh -c '/opt/nginx -t && /opt/nginx -s reload'", Some("/opt/nginx")),
+            ("nginx -t -p /etc/nginx", None),
+            ("cd /etc/nginx && /usr/sbin/nginx -t", Some("/usr/sbin/nginx")),
             ("/usr/sbin/service nginx reload", None),
             ("cp x /etc/nginx/y", None),
         ] {

@@ -64,6 +64,14 @@ pub fn given_up(resources: &BTreeSet<Arc<str>>) {
     );
 }
 
+/// Logs that the last known endpoints were not written in time when the agent stopped.
+pub fn not_saved(limit: Duration) {
+    let seconds = limit.as_secs();
+    tracing::warn!(
+        "the last known endpoints were not written within {seconds} s; a start of nginx without an agent may find older ones (hint: does the disk respond?)"
+    );
+}
+
 /// Logs where questions about names of the store are answered.
 pub fn answering_names(addresses: &[SocketAddr], domain: Option<&str>, services_domain: Option<&str>) {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();

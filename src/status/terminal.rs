@@ -73,7 +73,9 @@ pub fn explanation(explanation: &Explanation, now: UnixTime, has_color: bool) ->
         page.line(&format!("{mark}{:<9}{}", step.step, one_line(&step.text)));
     }
     match explanation.conditions.is_empty() {
-        true if explanation.is_known => page.line("\nNothing stands in the way."),
+        true if explanation.is_known && !explanation.lacks_key() => {
+            page.line("\nNothing stands in the way.");
+        }
         true => {}
         false => page.head("In the way"),
     }

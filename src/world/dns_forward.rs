@@ -1,5 +1,5 @@
-//! Passes questions on to other name servers, and their replies back. Bounded: so many at a time, so long each. Never reads a
-//! message beyond its number, and never makes one.
+//! Passes questions on to other name servers, and their replies back. Bounded: so many at a time, so long each. Never reads more of a
+//! message than its header, and never makes one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -61,8 +61,8 @@ impl Forwarder {
         Forwarder { servers, own, is_reply, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
     }
 
-    /// Asks the servers, one after the other, on the runtime of the caller; then calls `done` with the reply, if there is one. If
-    /// too many questions are under way, there is none.
+    /// Asks the servers, one after the other until one knows, on the runtime of the caller; then calls `done` with the last reply, if
+    /// there is one. If too many questions are under way, there is none.
     pub fn start(&self, question: Vec<u8>, way: ForwardWay, done: impl FnOnce(Option<Vec<u8>>) + Send + 'static) {
         let id = question.get(..2).and_then(|id| <[u8; 2]>::try_from(id).ok());
         let permit = Arc::clone(&self.in_flight).try_acquire_owned();
@@ -84,8 +84,11 @@ impl Forwarder {
                 };
                 if let Ok(Ok(mut bytes)) = timeout(SERVER_LIMIT, exchange).await {
                     bytes.splice(..2, id);
+                    let is_final = !says_nothing(&bytes);
                     reply = Some(bytes);
-                    break;
+                    if is_final {
+                        break;
+                    }
                 }
             }
             drop(permit);
@@ -102,6 +105,11 @@ impl Forwarder {
         servers.truncate(MAX_SERVERS);
         servers
     }
+}
+
+/// Returns whether a server has not answered the question: SERVFAIL, NOTIMP or REFUSED (RFC 1035, 4.1.1). Another one may know.
+fn says_nothing(reply: &[u8]) -> bool {
+    reply.get(3).is_some_and(|flags| matches!(flags & 0x0f, 2 | 4 | 5))
 }
 
 /// Returns the name servers that a resolv.conf names.

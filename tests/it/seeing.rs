@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use upstreamd::world::lock::Lock;
@@ -279,6 +280,21 @@ fn before_anything_was_tried_no_view_says_yes() {
     sandbox.run(&["status"]).expect_code(15);
     drop(held);
     wait_status(&sandbox, "in sync", |status| (status["sync"]["ok"] == true).then_some(()));
+}
+
+#[test]
+fn a_start_that_waits_for_another_process_can_be_stopped() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    let _held = Lock::try_take(&sandbox.path("state/transaction.lock")).unwrap().unwrap();
+    let port = free_port();
+    let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    wait_answer(port, "/metrics", 200);
+    agent.signal(Signal::SIGTERM);
+    let end = wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(end.code(), Some(0));
 }
 
 #[test]

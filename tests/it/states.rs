@@ -138,7 +138,7 @@ fn outcomes(action: &EtcdAction) -> Vec<EtcdOutcome> {
             [Some(BTreeSet::from([KEY.to_owned()])), Some(BTreeSet::new()), None].map(listed).into()
         }
         EtcdAction::Write(..) => {
-            let found = FoundKey { lease: 1, value: b"another".to_vec() };
+            let found = FoundKey { lease: 1, value: b"another".to_vec(), changed: Revision(1) };
             let written = |outcome| EtcdOutcome::Wrote(WriteAnswer { revision: Revision(1), outcomes: vec![outcome] });
             [WriteOutcome::Done, WriteOutcome::Refused(None), WriteOutcome::Refused(Some(found))].map(written).into()
         }

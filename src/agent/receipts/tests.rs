@@ -117,6 +117,9 @@ fn a_change_is_seen_applied_converges_and_drains() {
     walk.receipts.touched(&"web.toml".into(), Revision(30), Instant::now());
     walk.pass(30, reloaded(walk.now, &[7, 8], false));
     walk.check(30, [Some(30), Some(20), Some(10)], (2, Some(0)));
+    // Nor does the worker that hangs serve any more than before.
+    walk.pass(30, unchanged());
+    walk.check(30, [Some(30), Some(20), Some(10)], (2, Some(0)));
     walk.end_of_workers(&[7]);
     walk.check(30, [Some(30), Some(20), Some(20)], (2, Some(1)));
     walk.end_of_workers(&[7, 8]);

@@ -17,6 +17,8 @@ const TTL: u32 = 15;
 #[derive(Clone, Default)]
 struct Store {
     keys: BTreeMap<String, (LeaseId, String)>,
+    /// Revisions of their last changes.
+    changed: BTreeMap<String, i64>,
     leases: BTreeSet<LeaseId>,
     last_lease: LeaseId,
     revision: i64,
@@ -32,6 +34,7 @@ impl Store {
         self.revision += 1;
         self.events.push(key.to_owned());
         self.keys.insert(key.to_owned(), (lease, value.to_owned()));
+        self.changed.insert(key.to_owned(), self.revision);
     }
 
     fn end_lease(&mut self, lease: LeaseId) {
@@ -41,7 +44,8 @@ impl Store {
     }
 
     fn find(&self, key: &str) -> Option<FoundKey> {
-        self.keys.get(key).map(|(lease, value)| FoundKey { lease: *lease, value: value.clone().into() })
+        let changed = Revision(self.changed.get(key).copied().unwrap_or_default());
+        self.keys.get(key).map(|(lease, value)| FoundKey { lease: *lease, value: value.clone().into(), changed })
     }
 
     /// Writes all of them or nothing.

@@ -46,7 +46,7 @@ fn registrar(fate: Fate, start: Instant) -> Registrar {
             (EtcdAction::Grant(_), _) => EtcdOutcome::Granted(LEASE),
             (EtcdAction::Write(..), Fate::Foreign) => {
                 let value = r#"{"owner":"core-2 pid 9"}"#.into();
-                wrote(WriteOutcome::Refused(Some(FoundKey { lease: 0, value })))
+                wrote(WriteOutcome::Refused(Some(FoundKey { lease: 0, value, changed: Revision(9) })))
             }
             (EtcdAction::Write(..), Fate::Denied) => failure(FailureKind::Denied),
             (EtcdAction::Write(..), _) => wrote(WriteOutcome::Done),

@@ -23,8 +23,8 @@ const SEARCH_TIME: Duration = Duration::from_secs(10);
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
 /// Number of files that no check has reached and that are tried together at first; each is written to disk before it is tried.
 pub(super) const FIRST_PORTION: usize = 256;
-/// Least number of them.
-const MIN_PORTION: usize = 16;
+/// Least number of them: a search that has only a few checks decides on one of so many, wherever the bad one is.
+const MIN_PORTION: usize = 8;
 /// Most of them.
 const MAX_PORTION: usize = 16_384;
 /// Refused files that are tried once more beside a change.
@@ -375,6 +375,7 @@ async fn save(context: &Context, group_id: &str, refused: BTreeMap<PathBuf, Stri
 
 #[cfg(test)]
 mod tests {
+    use crate::apply::isolate::{CheckRefusal, Search};
     use crate::model::key::Revision;
 
     use super::*;
@@ -389,6 +390,21 @@ mod tests {
         for (waits, is_awaited) in [(true, false), (false, true)] {
             let mut patience = Patience::new(Arc::new(AtomicBool::new(waits)));
             assert_eq!((0..MIN_TRIALS).filter(|_| patience.is_left(is_awaited)).count(), MIN_TRIALS_BEFORE_CHANGE);
+        }
+    }
+
+    /// The same files have their turn again, in the same order: a search that decides nothing would be repeated for ever.
+    #[test]
+    fn a_search_in_the_smallest_portion_decides_on_a_file_in_any_case() {
+        for bad in 0..MIN_PORTION {
+            let refused = || CheckRefusal { failure: StepFailure::new(Stage::Check, "refused"), blamed: None };
+            let mut search = Search::start(0..MIN_PORTION, |_| false, refused());
+            for _ in 0..MIN_TRIALS_BEFORE_CHANGE {
+                let Some(trial) = search.next_trial() else { break };
+                search.answer(if trial.contains(&bad) { Err(refused()) } else { Ok(()) });
+            }
+            let found = search.found().unwrap();
+            assert!(found.undecided.len() < MIN_PORTION, "{bad}: {found:?}");
         }
     }
 

@@ -67,7 +67,12 @@ pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) 
         }
         ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => match subcommand {
             Some(known) if known.get_name() != "help" => {
-                Problem::new(format!("`{}` does not take the word {}", known.get_name(), shown(&argument)))
+                let problem =
+                    Problem::new(format!("`{}` does not take the word {}", known.get_name(), shown(&argument)));
+                match known.get_arguments().any(Arg::is_last_set) {
+                    true => problem.hint("a command of its own comes behind `--`"),
+                    false => problem,
+                }
             }
             _ => unknown_command(&argument, command, words),
         },

@@ -33,7 +33,7 @@ pub struct NameAnswer {
 /// The moment at which a question is answered.
 #[derive(Debug)]
 pub struct Moment<'l> {
-    /// Number of the question, for the records' order.
+    /// Number that says which record comes first.
     pub turn: usize,
     /// The time.
     pub now: Instant,

@@ -54,9 +54,11 @@ pub(super) fn name(labels: &[String]) -> Option<Name> {
     Some(name)
 }
 
-/// Returns the name of a host, in lower case; `None` if it is none.
+/// Returns the name of a host, in lower case; `None` if it is none: one whose last label is a number is a mistyped address.
 pub(super) fn host_name(text: &str) -> Option<Name> {
-    let mut name = Name::from_ascii(dns::plain_name(text)?).ok()?;
+    let text = dns::plain_name(text)?;
+    let is_number = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    let mut name = Name::from_ascii(text).ok().filter(|_| !is_number)?;
     name.set_fqdn(true);
     Some(name)
 }

@@ -12,6 +12,8 @@ use super::{DEFAULT_TTL_SECONDS, labels};
 
 /// Priority of a record without one.
 const DEFAULT_PRIORITY: u16 = 10;
+/// Longest text: it has to fit into an answer.
+const MAX_TEXT_BYTES: usize = 60_000;
 /// Weight of a record without one.
 pub(super) const DEFAULT_WEIGHT: u32 = 100;
 
@@ -86,7 +88,13 @@ impl SkyRecord {
                     record.weight =
                         or_default(value, DEFAULT_WEIGHT).ok_or("`weight` is not a whole number of 0 or more")?
                 }
-                "text" => record.text = value.as_str().ok_or("`text` is not a string")?.to_owned(),
+                "text" => {
+                    let text = value.as_str().ok_or("`text` is not a string")?;
+                    if text.len() > MAX_TEXT_BYTES {
+                        return Err("`text` has more than 60,000 bytes");
+                    }
+                    record.text = text.to_owned();
+                }
                 "mail" => record.is_mail = value.as_bool().ok_or("`mail` is neither true nor false")?,
                 "ttl" => {
                     record.ttl_seconds =

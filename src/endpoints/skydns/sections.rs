@@ -72,7 +72,13 @@ impl Sections {
         message.additionals = self.additional;
         loop {
             match message.to_vec() {
-                Ok(bytes) if bytes.len() <= limit => return bytes,
+                // The sign that answers are missing is not for records that nobody asked for.
+                Ok(bytes)
+                    if bytes.len() <= limit
+                        && (message.additionals.is_empty() || is_cut(&bytes) == message.metadata.truncation) =>
+                {
+                    return bytes;
+                }
                 _ if !message.additionals.is_empty() => message.additionals.clear(),
                 _ if !message.answers.is_empty() => {
                     message.metadata.truncation = true;
@@ -82,6 +88,11 @@ impl Sections {
             }
         }
     }
+}
+
+/// Returns whether a message says that there is more than it has.
+fn is_cut(message: &[u8]) -> bool {
+    message.get(2).is_some_and(|flags| flags & 0x02 != 0)
 }
 
 fn remove_repeats(records: &mut Vec<Record>) {

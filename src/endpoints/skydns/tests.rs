@@ -365,6 +365,9 @@ fn a_malformed_record_hides_only_itself() {
         r#"{"host":"10.0.0.1","group":1}"#,
         r#"{"host":"10.0.0.1","targetstrip":-1}"#,
         r#"{"host":"a..b"}"#,
+        r#"{"host":"10.0.0.300"}"#,
+        r#"{"host":"10.0.1."}"#,
+        &format!(r#"{{"text":"{}"}}"#, "x".repeat(60_001)),
     ];
     for value in bad {
         let mut table = NameTable::new(places());
@@ -453,6 +456,7 @@ fn what_does_not_fit_is_left_out_and_said() {
         (100, 512, RecordType::A, true),
         (100, 1232, RecordType::SRV, true),
         (100, MAX_TCP_BYTES, RecordType::SRV, false),
+        (1000, MAX_TCP_BYTES, RecordType::SRV, false),
         (12_000, 512, RecordType::A, true),
         (12_000, MAX_TCP_BYTES, RecordType::SRV, true),
     ] {

@@ -17,6 +17,13 @@ pub struct Explanation {
     pub conditions: Vec<Condition>,
 }
 
+impl Explanation {
+    /// Returns whether a store does not have the key.
+    pub fn lacks_key(&self) -> bool {
+        self.steps.iter().any(|step| step.step == "store" && step.ok == Some(false))
+    }
+}
+
 /// One step of the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainedStep {

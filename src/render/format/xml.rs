@@ -44,11 +44,13 @@ pub(super) fn is_too_costly(text: &str) -> bool {
     false
 }
 
-/// Checks whether the text may declare entities: all documents but those with a plain `<!DOCTYPE …>` or none.
+/// Checks whether the text may declare entities: all documents but those with a plain `<!DOCTYPE …>` or none. The first one may stand in
+/// a comment.
 fn has_declarations(text: &str) -> bool {
-    let Some((_, doctype)) = text.split_once("<!DOCTYPE") else { return false };
-    let doctype = doctype.split_once('>').map_or(doctype, |(doctype, _)| doctype);
-    doctype.contains(['[', '<', '\'']) || !doctype.matches('"').count().is_multiple_of(2)
+    text.split("<!DOCTYPE").skip(1).any(|doctype| {
+        let doctype = doctype.split_once('>').map_or(doctype, |(doctype, _)| doctype);
+        doctype.contains(['[', '<', '\'']) || !doctype.matches('"').count().is_multiple_of(2)
+    })
 }
 
 /// A tag like `<a b="c">`.
@@ -110,6 +112,10 @@ mod tests {
             (joined(100_000, |_| "<a xmlns:b='c' b:d='e'></a>".to_owned()), false),
             ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;&b;</a>".to_owned(), false),
             (format!("<!DOCTYPE a [<!ENTITY b '{}'>]><a>{}</a>", "c".repeat(9999), "&b;".repeat(9999)), true),
+            (
+                format!("<!--<!DOCTYPE a>--><!DOCTYPE a [<!ENTITY b '{}'>]>{}", "c".repeat(9999), "&b;".repeat(9999)),
+                true,
+            ),
             ("<!DOCTYPE".to_owned(), false),
             ("<a b='".to_owned(), false),
         ] {

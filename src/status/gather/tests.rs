@@ -310,8 +310,11 @@ fn an_explanation_is_of_the_resource_itself_its_store_and_its_key() {
     let text = explained(&board, "/v/z", &facts);
     assert!(text.contains("NO backend  /v/z is no backend and is left out: no address"), "{text}");
     assert!(text.contains("  reason     no address\n  cause      key /v/z\n"), "{text}");
-    let text = explained(&board, "/v/1", &KeyFacts { skipped: None, ..facts });
+    let text = explained(&board, "/v/1", &KeyFacts { skipped: None, ..facts.clone() });
     assert!(text.contains("Nothing stands in the way"), "{text}");
+    let stores = vec![("the store".to_owned(), 7, None)];
+    let text = explained(&board, "/v/1", &KeyFacts { skipped: None, stores, ..facts });
+    assert!(text.contains("NO store    the store has no /v/1") && !text.contains("Nothing stands"), "{text}");
     // The store of its own, and that of the settings.
     let lost = || Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
     let groups = [("g1", vec![resource("a")]), ("g2", vec![elsewhere("c")])];

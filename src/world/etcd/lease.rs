@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, Error, KeyValue, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use super::{Connection, failure};
 use crate::model::etcd::{EtcdFailure, Header};
+use crate::model::key::Revision;
 use crate::model::lease::{FoundKey, LeaseId, Write, WriteAnswer, WriteOutcome};
 
 impl Connection {
@@ -146,5 +147,10 @@ fn operation(id: LeaseId, write: &Write) -> TxnOp {
 
 fn found(answer: TxnOpResponse) -> Option<FoundKey> {
     let TxnOpResponse::Get(read) = answer else { return None };
-    read.kvs().first().map(|pair| FoundKey { lease: pair.lease(), value: pair.value().to_vec() })
+    let of_pair = |pair: &KeyValue| FoundKey {
+        lease: pair.lease(),
+        value: pair.value().to_vec(),
+        changed: Revision(pair.mod_revision()),
+    };
+    read.kvs().first().map(of_pair)
 }

@@ -44,6 +44,14 @@ fn what_is_not_understood_is_a_usage_error() {
     "#]],
     );
     check_refused(
+        "upstreamd announce --name web reflector --port 8080",
+        expect![[r#"
+        `announce` does not take the word `reflector`
+          hint: a command of its own comes behind `--`
+        try `upstreamd announce --help`
+    "#]],
+    );
+    check_refused(
         "upstreamd diff --quiet",
         expect![[r#"
         there is no flag `--quiet`

@@ -1,9 +1,10 @@
 //! Whether the nginx that groups drive runs, looked at again and again: one that was stopped changes no file and fails no pass. Pure:
 //! the caller looks.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::model::nginx::NginxPlace;
+use crate::model::nginx::{NginxPlace, NginxProcesses};
 use crate::model::process::Process;
 
 /// Pause between two looks.
@@ -13,6 +14,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Masters {
     seen: Vec<SeenMaster>,
+    /// Processes whose master has ended, or is another one now: they may have connections for a long time.
+    left_behind: BTreeSet<Process>,
     next_look: Option<Instant>,
 }
 
@@ -22,6 +25,8 @@ struct SeenMaster {
     place: NginxPlace,
     /// The last one that was seen.
     master: Option<Process>,
+    /// All its children.
+    children: BTreeSet<Process>,
     /// Number of its workers; `None` if it does not run.
     workers: Option<usize>,
     /// Start of its absence.
@@ -45,14 +50,14 @@ impl Masters {
         self.next_look = Some(now);
     }
 
-    /// Looks at each of these if it is time for that. `workers_of` returns the master and the number of its workers, or `None` if no
-    /// master runs.
+    /// Looks at each of these if it is time for that. `processes_of` returns what runs there, or `None` if no master does.
     /// Returns the changes, or `None` if it was not time.
     pub(super) fn look(
         &mut self,
         places: impl FnOnce() -> Vec<NginxPlace>,
         now: Instant,
-        workers_of: impl Fn(&NginxPlace) -> Option<(Process, usize)>,
+        processes_of: impl Fn(&NginxPlace) -> Option<NginxProcesses>,
+        is_alive: impl Fn(Process) -> bool,
     ) -> Option<Vec<MasterNews>> {
         if self.next_look.is_some_and(|at| at > now) {
             return None;
@@ -61,9 +66,14 @@ impl Masters {
         let mut news = Vec::new();
         for place in places() {
             let known = before.iter().position(|seen| seen.place.is_same(&place)).map(|at| before.swap_remove(at));
-            let (master, workers) = workers_of(&place).unzip();
+            let found = processes_of(&place);
+            let (master, workers) = found.as_ref().map(|found| (found.master, found.serving)).unzip();
+            let children = found.map(|found| found.children).unwrap_or_default();
             let is_new = known.is_none();
-            let (known_master, away_since) = known.map_or((None, None), |known| (known.master, known.away_since));
+            let (known_master, away_since) =
+                known.as_ref().map_or((None, None), |known| (known.master, known.away_since));
+            self.left_behind.extend(known.into_iter().flat_map(|known| known.children));
+            self.left_behind.retain(|process| !children.contains(process));
             match (workers, away_since) {
                 (None, None) if is_new => news.push(MasterNews::Absent(place.clone())),
                 (None, None) => news.push(MasterNews::Away(place.clone())),
@@ -71,8 +81,9 @@ impl Masters {
                 _ => {}
             }
             let away_since = if workers.is_none() { Some(away_since.unwrap_or(now)) } else { None };
-            self.seen.push(SeenMaster { place, master: master.or(known_master), workers, away_since });
+            self.seen.push(SeenMaster { place, master: master.or(known_master), children, workers, away_since });
         }
+        self.left_behind.retain(|process| is_alive(*process));
         self.next_look = (!self.seen.is_empty()).then(|| now + PAUSE);
         Some(news)
     }
@@ -98,6 +109,16 @@ impl Masters {
         is_any.then(|| self.seen.iter().map(|seen| (&seen.place, seen.master)))
     }
 
+    /// Returns the processes whose master has ended, or is another one now.
+    pub(super) fn left_behind(&self) -> &BTreeSet<Process> {
+        &self.left_behind
+    }
+
+    /// Returns all processes that the last look has seen. Some may have ended.
+    pub(super) fn processes(&self) -> impl Iterator<Item = Process> {
+        self.seen.iter().flat_map(|seen| &seen.children).chain(&self.left_behind).copied()
+    }
+
     /// Returns where each is, and whether it runs.
     pub(super) fn seen(&self) -> impl Iterator<Item = (&NginxPlace, bool)> + Clone {
         self.seen.iter().map(|seen| (&seen.place, seen.workers.is_some()))
@@ -110,6 +131,10 @@ mod tests {
 
     const MASTER: Process = Process { pid: 7, start_time: 1 };
 
+    fn running(master: Process, serving: usize) -> Option<NginxProcesses> {
+        Some(NginxProcesses { master, children: BTreeSet::new(), serving })
+    }
+
     fn place(name: &str) -> NginxPlace {
         NginxPlace { pid_file: name.into(), binary: "nginx".into(), error_log: "/log".into() }
     }
@@ -121,7 +146,7 @@ mod tests {
         let later = |masters: &mut Masters, master: Option<Process>| {
             masters.look_soon(now);
             let is_a = |found: &NginxPlace| *found == place("/a");
-            masters.look(places, now, |found| Some((master?, 1)).filter(|_| is_a(found)));
+            masters.look(places, now, |found| running(master?, 1).filter(|_| is_a(found)), |_| true);
             masters.last_seen().map(|seen| seen.map(|(_, master)| master).collect::<Vec<_>>())
         };
         assert_eq!(later(&mut masters, None), None);
@@ -132,6 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_master_has_left_behind_is_known_until_it_ends() {
+        let (mut masters, now) = (Masters::default(), Instant::now());
+        let process = |pid| Process { pid, start_time: 1 };
+        let mut look = |master: Option<i32>, children: &[i32], alive: &[i32]| -> String {
+            masters.look_soon(now);
+            let children = children.iter().map(|pid| process(*pid)).collect();
+            let found = master.map(|pid| NginxProcesses { master: process(pid), children, serving: 1 });
+            masters.look(|| vec![place("/a")], now, |_| found.clone(), |one| alive.contains(&one.pid));
+            masters.left_behind().iter().map(|process| format!("{} ", process.pid)).collect()
+        };
+        assert_eq!(look(Some(7), &[10, 11], &[10, 11]), "");
+        assert_eq!(look(Some(7), &[11, 12], &[11, 12]), "", "a reload leaves none behind");
+        assert_eq!(look(None, &[], &[11, 12]), "11 12 ", "the pid file is gone for a moment, or the master is");
+        assert_eq!(look(Some(7), &[11, 12], &[11, 12]), "");
+        assert_eq!(look(Some(8), &[20], &[11, 20]), "11 ", "it was started again, and an old worker is held up");
+        assert_eq!(look(Some(8), &[20], &[11, 20]), "11 ");
+        assert_eq!(look(Some(8), &[20], &[20]), "");
+        let gone: Vec<NginxPlace> = Vec::new();
+        masters.look_soon(now);
+        masters.look(|| gone, now, |_| None, |_| true);
+        assert!(masters.left_behind().is_empty(), "it is no longer ours to look at");
+    }
+
+    #[test]
     fn a_master_that_goes_and_comes_back_is_news_each_time_once() {
         let (mut masters, start) = (Masters::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -139,19 +188,19 @@ mod tests {
         let away = |masters: &Masters| -> Vec<NginxPlace> {
             masters.seen().filter(|(_, runs)| !runs).map(|(place, _)| place.clone()).collect()
         };
-        assert_eq!(masters.look(places, at(0), |_| Some((MASTER, 2))), Some(Vec::new()));
+        assert_eq!(masters.look(places, at(0), |_| running(MASTER, 2), |_| true), Some(Vec::new()));
         assert_eq!((masters.workers(), away(&masters), masters.wake_at()), (Some(4), Vec::new(), Some(at(1))));
-        assert_eq!(masters.look(places, start + Duration::from_millis(900), |_| None), None, "not yet time");
-        let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some((MASTER, 2));
-        assert_eq!(masters.look(places, at(5), a_is_away), Some(vec![MasterNews::Away(place("/a"))]));
+        assert_eq!(masters.look(places, start + Duration::from_millis(900), |_| None, |_| true), None, "not yet time");
+        let a_is_away = |found: &NginxPlace| running(MASTER, 2).filter(|_| *found != place("/a"));
+        assert_eq!(masters.look(places, at(5), a_is_away, |_| true), Some(vec![MasterNews::Away(place("/a"))]));
         assert_eq!((masters.workers(), away(&masters)), (Some(2), vec![place("/a")]));
-        assert_eq!(masters.look(places, at(10), a_is_away), Some(Vec::new()), "said already");
+        assert_eq!(masters.look(places, at(10), a_is_away, |_| true), Some(Vec::new()), "said already");
         masters.look_soon(at(11));
         let back = MasterNews::Back(place("/a"), Duration::from_secs(6));
-        assert_eq!(masters.look(places, at(11), |_| Some((MASTER, 1))), Some(vec![back]));
+        assert_eq!(masters.look(places, at(11), |_| running(MASTER, 1), |_| true), Some(vec![back]));
         let with_c = || vec![place("/c")];
-        assert_eq!(masters.look(with_c, at(16), |_| None), Some(vec![MasterNews::Absent(place("/c"))]));
-        assert_eq!(masters.look(Vec::new, at(21), |_| None), Some(Vec::new()));
+        assert_eq!(masters.look(with_c, at(16), |_| None, |_| true), Some(vec![MasterNews::Absent(place("/c"))]));
+        assert_eq!(masters.look(Vec::new, at(21), |_| None, |_| true), Some(Vec::new()));
         assert_eq!((masters.workers(), away(&masters), masters.wake_at()), (None, Vec::new(), None));
     }
 }

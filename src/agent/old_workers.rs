@@ -61,7 +61,7 @@ impl OldWorkers {
         if report.reload_ran {
             self.masters.look_soon(now);
         }
-        if let Some(drained) = self.reloads.add(report, now) {
+        if let Some(drained) = self.reloads.add(report, self.masters.left_behind(), now) {
             record(&drained, board);
         }
         removed
@@ -93,7 +93,8 @@ impl OldWorkers {
         let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
             return RemovalKind::Anything;
         };
-        let users = Users::OldWorkers { reload: self.reloads.count(), workers: verified.leaving.clone() };
+        let workers = &verified.leaving | self.masters.left_behind();
+        let users = Users::OldWorkers { reload: self.reloads.count(), workers };
         let since = verified.asked_at;
         let removal = BackendRemoval { resource, revision, addresses, users, since, answers };
         RemovalKind::Backends(self.drains.add(removal, now))
@@ -184,6 +185,8 @@ impl OldWorkers {
         let Sought { addresses, mut workers, all_workers } = sought;
         if all_workers {
             workers.extend(self.masters.last_seen()?.flat_map(|(place, master)| apply::processes_of(place, master)));
+            // Those of a master that was replaced or has died serve their connections to the end.
+            workers.extend(self.masters.processes());
         }
         self.connections.look(&workers, &addresses)
     }
@@ -192,7 +195,9 @@ impl OldWorkers {
     fn look_at_masters(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) -> bool {
         let groups = desk.catalog().groups.iter().map(|group| group.id.as_str());
         let places = || context.nginx_places(groups);
-        let Some(news) = self.masters.look(places, now, apply::workers_of) else { return false };
+        let Some(news) = self.masters.look(places, now, apply::running_at, nginx_process::is_alive) else {
+            return false;
+        };
         for news in news {
             match news {
                 MasterNews::Absent(place) => events::nginx_absent(&place),

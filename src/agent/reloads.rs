@@ -49,8 +49,9 @@ pub struct Drained {
 }
 
 impl Reloads {
-    /// Records the old workers after a verified reload. Returns the reload if there are no old workers.
-    pub fn add(&mut self, report: &Report, now: Instant) -> Option<Drained> {
+    /// Records the old workers after a verified reload, and those that earlier masters have left behind. Returns the reload if there are
+    /// none.
+    pub fn add(&mut self, report: &Report, left_behind: &BTreeSet<Process>, now: Instant) -> Option<Drained> {
         let verified = report.verified.as_ref()?;
         self.serving = verified.serving;
         self.count += 1;
@@ -63,7 +64,7 @@ impl Reloads {
             resources: report.resources.iter().filter(is_applied).cloned().collect(),
             revision: report.revision,
             asked_at: verified.asked_at,
-            leaving: verified.leaving.clone(),
+            leaving: &verified.leaving | left_behind,
         };
         if reload.leaving.is_empty() {
             return reload.drained(now);
@@ -190,11 +191,11 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut reloads = Reloads::default();
-        assert_eq!(reloads.add(&Report::unchanged(Revision(1)), start), None);
-        assert!(reloads.add(&report(2, &[], start), at(200)).is_some(), "nobody was left");
+        assert_eq!(reloads.add(&Report::unchanged(Revision(1)), &BTreeSet::new(), start), None);
+        assert!(reloads.add(&report(2, &[], start), &BTreeSet::new(), at(200)).is_some(), "nobody was left");
         assert_eq!(reloads.wake_at(), None);
-        assert_eq!(reloads.add(&report(3, &[10, 11], start), at(0)), None);
-        assert_eq!(reloads.add(&report(4, &[11, 20], at(100)), at(100)), None);
+        assert_eq!(reloads.add(&report(3, &[10, 11], start), &BTreeSet::new(), at(0)), None);
+        assert_eq!(reloads.add(&report(4, &[11, 20], at(100)), &BTreeSet::new(), at(100)), None);
         assert_eq!(reloads.leaving().len(), 3);
         assert_eq!(reloads.look(at(100), |_| false), [], "not yet time");
         assert_eq!(reloads.look(at(250), |process| process.pid != 10), []);
@@ -211,13 +212,16 @@ mod tests {
         let mut reloads = Reloads::default();
         let cause = StepFailure::new(Stage::Verify, "no");
         let undone = Outcome::RolledBack { cause: cause.clone(), reload_old: None };
-        assert_eq!(reloads.add(&Report { outcome: undone.clone(), ..report(2, &[], start) }, start), None);
-        assert_eq!(reloads.add(&Report { outcome: undone, ..report(3, &[10], start) }, start), None);
+        assert_eq!(
+            reloads.add(&Report { outcome: undone.clone(), ..report(2, &[], start) }, &BTreeSet::new(), start),
+            None
+        );
+        assert_eq!(reloads.add(&Report { outcome: undone, ..report(3, &[10], start) }, &BTreeSet::new(), start), None);
         assert_eq!(reloads.leaving().len(), 1, "it counts, as all old workers do");
         assert_eq!(reloads.look(start + PAUSE, |_| false), []);
         let resources = vec!["good".into(), "bad".into()];
         let partly = Report { resources, dropped: vec![("bad".into(), cause)], ..report(4, &[], start) };
-        assert_eq!(reloads.add(&partly, start).unwrap().resources, ["good".into()]);
+        assert_eq!(reloads.add(&partly, &BTreeSet::new(), start).unwrap().resources, ["good".into()]);
     }
 
     #[test]
@@ -226,7 +230,7 @@ mod tests {
         let mut reloads = Reloads::default();
         for number in [2, 3] {
             let resources = vec!["web".into(), "api".into()];
-            reloads.add(&Report { resources, ..report(number, &[10], start) }, start);
+            reloads.add(&Report { resources, ..report(number, &[10], start) }, &BTreeSet::new(), start);
         }
         reloads.drained_early(1, "web");
         reloads.drained_early(2, "web");
@@ -242,7 +246,7 @@ mod tests {
         for number in 1..=1030 {
             let resources = vec![if number == 2 { "api".into() } else { "web".into() }];
             let report = Report { resources, ..report(number, &[1, 10_000 + number as i32], start) };
-            reloads.add(&report, start);
+            reloads.add(&report, &BTreeSet::new(), start);
         }
         assert_eq!((reloads.undrained.len(), reloads.leaving().len()), (1024, 1031));
         let is_alive = |process: Process| process.pid == 10_007 || process.pid > 10_008;
@@ -266,8 +270,8 @@ mod tests {
         assert_eq!((reloads.count(), reloads.oldest_undrained()), (0, None));
         reloads.add_earlier(BTreeSet::from([Process { pid: 5, start_time: 1 }]), now);
         assert_eq!((reloads.count(), reloads.oldest_undrained()), (0, Some(0)));
-        reloads.add(&report(2, &[], now), now);
-        reloads.add(&report(3, &[10], now), now);
+        reloads.add(&report(2, &[], now), &BTreeSet::new(), now);
+        reloads.add(&report(3, &[10], now), &BTreeSet::new(), now);
         assert_eq!((reloads.count(), reloads.oldest_undrained()), (2, Some(0)));
         reloads.look(later, |process| process.pid == 10);
         assert_eq!((reloads.count(), reloads.oldest_undrained()), (2, Some(2)));

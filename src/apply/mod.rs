@@ -24,7 +24,7 @@ pub mod unread;
 pub mod unread_files;
 pub mod verify;
 
-pub use nginx::{is_in_effect, is_watched, leaving_workers, processes_of, workers_of};
+pub use nginx::{is_in_effect, is_watched, leaving_workers, processes_of, running_at};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

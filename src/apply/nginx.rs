@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::model::generation::GenerationServer;
-use crate::model::nginx::{NginxPlace, old_pid_file};
+use crate::model::nginx::{NginxPlace, NginxProcesses, old_pid_file};
 use crate::model::process::Process;
 use crate::model::report::ReloadEvidence;
 use crate::model::resource::{CommandLine, Verify};
@@ -189,11 +189,12 @@ pub fn is_in_effect(evidence: &ReloadEvidence) -> bool {
     !children.unwrap_or_default().iter().any(is_older)
 }
 
-/// Returns the master there and the number of its workers, those of earlier configurations left out; `None` if no master runs.
-pub fn workers_of(place: &NginxPlace) -> Option<(Process, usize)> {
+/// Returns the master there and its children; `None` if no master runs.
+pub fn running_at(place: &NginxPlace) -> Option<NginxProcesses> {
     let master = nginx_process::master(&place.pid_file, &place.binary)?;
     let children = nginx_process::children(master)?;
-    Some((master, children.iter().filter(|child| child.role == Role::Worker).count()))
+    let serving = children.iter().filter(|child| child.role == Role::Worker).count();
+    Some(NginxProcesses { master, children: children.iter().map(|child| child.process).collect(), serving })
 }
 
 /// Returns whether the group reloads an nginx that may be looked at.

@@ -127,7 +127,13 @@ fn listen(command: &Command, mode: Mode) -> Signals {
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| host::env(name);
-        let mut read_file = |path: &std::path::Path| fs::read_bytes(path);
+        let mut read_file = |path: &std::path::Path| {
+            // It may keep us waiting for ever, and nothing has begun that a signal would have to end in order.
+            if !fs::is_file(path) {
+                init::let_signals_through();
+            }
+            fs::read_bytes(path)
+        };
         args::parse(host::arguments(), &environment, &mut read_file)
     };
     let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };

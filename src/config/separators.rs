@@ -1,8 +1,11 @@
 //! Counts what separates the values of a TOML text, before it is parsed: the parser keeps all values, with their places, in a hundred
-//! times the memory of their text. Pure.
+//! times the memory of their text, and each gap between them. Pure.
 
 /// Most separators of a TOML text.
 pub(crate) const MAX_SEPARATORS: usize = 2_000_000;
+
+/// Gaps between values, and comments, that count as one separator.
+const GAPS: usize = 4;
 
 /// Checks whether a TOML text has more than [`MAX_SEPARATORS`]: at least one stands before each value and each name of a table.
 pub(crate) fn are_too_many(text: &str) -> bool {
@@ -10,12 +13,23 @@ pub(crate) fn are_too_many(text: &str) -> bool {
 }
 
 fn count(text: &str) -> usize {
-    let mut count = 0;
+    let (mut count, mut gaps) = (0, 0);
     let mut rest = text;
-    while let Some(at) = rest.find(['=', ',', '.', '[', '{', '#', '"', '\'']) {
+    while let Some(at) = rest.find(['=', ',', '.', '[', '{', '#', '"', '\'', ' ', '\t', '\n']) {
         let from = &rest[at..];
         rest = match from.as_bytes()[0] {
-            b'#' => from.find('\n').map_or("", |end| &from[end..]),
+            b'#' => {
+                gaps += 1;
+                from.find('\n').map_or("", |end| &from[end..])
+            }
+            b' ' | b'\t' => {
+                gaps += 1;
+                from.trim_start_matches([' ', '\t'])
+            }
+            b'\n' => {
+                gaps += 1;
+                &from[1..]
+            }
             quote @ (b'"' | b'\'') => &from[length_of_string(from.as_bytes(), quote)..],
             _ => {
                 count += 1;
@@ -23,7 +37,7 @@ fn count(text: &str) -> usize {
             }
         };
     }
-    count
+    count + gaps / GAPS
 }
 
 /// Returns the length of the string at the beginning of a text, with its quotes. One that is not closed ends with its line, as for the

@@ -103,7 +103,7 @@ pub fn joined(ours: Vec<u8>, theirs: Option<&[u8]>, limit: usize) -> Vec<u8> {
 }
 
 /// Returns a message that says that there is more than it has.
-fn cut(mut message: Vec<u8>) -> Vec<u8> {
+pub fn cut(mut message: Vec<u8>) -> Vec<u8> {
     if let Some(flags) = message.get_mut(2) {
         *flags |= 0x02;
     }

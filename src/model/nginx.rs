@@ -1,6 +1,9 @@
 //! The program and the files of the nginx in use, as data. Never looks for them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use super::process::Process;
 
 /// The files by which an nginx's master is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,17 @@ impl NginxPlace {
     pub fn is_same(&self, other: &NginxPlace) -> bool {
         self.pid_file == other.pid_file
     }
+}
+
+/// A running nginx.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NginxProcesses {
+    /// Its master.
+    pub master: Process,
+    /// All children of the master.
+    pub children: BTreeSet<Process>,
+    /// Number of those that are workers and are not leaving.
+    pub serving: usize,
 }
 
 /// Returns the pid file of a master whose program is being replaced (SIGUSR2), if that of the new one is this.

@@ -19,7 +19,12 @@ pub enum Harm {
     NonAscii,
     /// Longer than `MAX_BYTES`.
     TooLong,
+    /// `include`, which reads a file wherever it stands first, quoted or not: also in `map`, `geo` and `types`, whose other words are data.
+    Include,
 }
+
+/// The directive that reads a file.
+const INCLUDE: &str = "include";
 
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,6 +33,7 @@ impl fmt::Display for Harm {
             Harm::Metacharacter(c) => write!(f, "contains `{c}`"),
             Harm::Control => f.write_str("contains a control character"),
             Harm::NonAscii => f.write_str("contains a character beyond ASCII"),
+            Harm::Include => write!(f, "is `{INCLUDE}`, which reads a file if it is the first word"),
             Harm::TooLong => write!(f, "is longer than {MAX_BYTES} bytes"),
         }
     }
@@ -37,6 +43,9 @@ impl fmt::Display for Harm {
 pub fn harm(text: &str) -> Option<Harm> {
     if text.len() > MAX_BYTES {
         return Some(Harm::TooLong);
+    }
+    if text == INCLUDE {
+        return Some(Harm::Include);
     }
     text.chars().find_map(|c| match c {
         ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => Some(Harm::Whitespace),
@@ -56,8 +65,11 @@ pub fn is_harmless(text: &str) -> bool {
 ///
 /// # Errors
 /// `$` cannot be escaped in nginx, and no directive needs control characters: both are refused, and so is a text that is
-/// too long.
+/// too long, and `include`, of which quotes make nothing else.
 pub fn quoted(text: &str) -> Result<String, Harm> {
+    if text == INCLUDE {
+        return Err(Harm::Include);
+    }
     let mut argument = String::with_capacity(text.len() + 2);
     argument.push('"');
     for c in text.chars() {
@@ -93,6 +105,7 @@ mod tests {
             ("a\0", Harm::Control),
             ("\x7f", Harm::Control),
             ("\x1b[0m", Harm::Control),
+            ("include", Harm::Include),
             ("ü", Harm::NonAscii),
             ("\u{a0}", Harm::NonAscii),
         ] {
@@ -114,6 +127,8 @@ mod tests {
             assert_eq!(quoted(text).as_deref(), Ok(expected));
         }
         assert_eq!(quoted("${host}"), Err(Harm::Metacharacter('$')));
+        assert_eq!(quoted("include"), Err(Harm::Include));
+        assert_eq!((harm("included"), quoted("include ").is_ok()), (None, true));
         assert_eq!(quoted("a\nb"), Err(Harm::Control));
         assert_eq!(quoted("a\u{85}b"), Err(Harm::Control));
         assert_eq!(quoted(&"\"".repeat(MAX_BYTES / 2)), Err(Harm::TooLong));

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::model::process::Process;
 use crate::nginx::process::{self, NginxChild, Role};
+use crate::world::fs::read_regular;
 use crate::world::host::find_program;
 use crate::world::proc_stat::ProcStat;
 
@@ -136,14 +137,9 @@ pub fn configuration(path: &Path) -> Option<String> {
     text_of(path, MAX_CONFIGURATION_BYTES)
 }
 
-/// Returns the text of a file that others may have put there; `None` if it is no regular file, or longer. Waits for nobody.
+/// Returns the text of a file that others may have put there; `None` if it is no regular file, or longer.
 fn text_of(path: &Path, max_bytes: u64) -> Option<String> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
-    file.metadata().ok().filter(|found| found.is_file() && found.len() <= max_bytes)?;
-    let mut text = String::new();
-    file.take(max_bytes).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(read_regular(path, max_bytes).ok()?).ok()
 }
 
 /// Returns whether this path leads a process to the same file as us, if that can be seen: it may be in another container.

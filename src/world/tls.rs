@@ -24,6 +24,8 @@ use trust::{AnyCertificate, Trust};
 
 /// The name of HTTP/2 in TLS.
 pub(super) const HTTP_2: &[u8] = b"h2";
+/// Longest file of certificates, or of a key, that is read.
+const MAX_PEM_BYTES: u64 = 16 << 20;
 
 /// Returns the settings of connections to a server that is trusted by a CA file, by the system, or, with `insecure`,
 /// whatever certificate it shows. `own` is our certificate with its key.

@@ -52,7 +52,7 @@ impl Walk {
         for resource in &group.resources {
             self.receipts.rendering(resource.name(), Revision(tree));
         }
-        self.reloads.add(&report, self.now);
+        self.reloads.add(&report, &BTreeSet::new(), self.now);
         let removals = BTreeMap::from([("web.toml".into(), removal(&mut self.drains))]);
         let mut taken = TakenAnswers::at(self.answers);
         if !self.has_taken {

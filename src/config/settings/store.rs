@@ -112,6 +112,9 @@ pub(in crate::config) fn members_of(text: &str) -> Result<Vec<String>, Problem> 
 /// Checks `host:port` or `http(s)://host[:port]`.
 fn member(node: &str) -> Result<String, Problem> {
     const HINT: &str = "write host:port or http(s)://host:port";
+    if node.contains('?') {
+        return Err(Problem::new("an endpoint has a query in it, which is not shown").hint(HINT));
+    }
     if node.contains('@') {
         // Not shown: the text before the @ may be a password.
         return Err(Problem::new("an endpoint has a user name in it").hint("give it with --username and --password"));
@@ -125,7 +128,7 @@ fn member(node: &str) -> Result<String, Problem> {
     if scheme.is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
         return refuse("has an unknown scheme");
     }
-    if address.contains(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control()) {
+    if address.contains(|c: char| c == '/' || c == '#' || c.is_whitespace() || c.is_control()) {
         return refuse("has more than a host and a port");
     }
     let (host, port) = match address.rsplit_once(':') {

@@ -303,6 +303,7 @@ fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
         ("ftp://a:1", "endpoint `ftp://a:1` has an unknown scheme"),
         ("http://a:1/v2", "endpoint `http://a:1/v2` has more than a host and a port"),
         ("http://root:hunter2@a:1", "an endpoint has a user name in it"),
+        ("http://a:1/?password=hunter2", "an endpoint has a query in it, which is not shown"),
     ] {
         let (_, problems) = Said::default().flag(&table::NODE, node).resolve();
         assert_eq!(problems.len(), 1, "{node}");

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 
-use crate::endpoints::message::DnsQuestion;
+use crate::endpoints::message::{self, DnsQuestion};
 
 use super::record::SkyRecord;
 
@@ -66,22 +66,18 @@ impl Sections {
             remove_repeats(&mut self.additional);
         }
         let mut message = question.reply(self.code);
-        message.metadata.truncation = self.is_cut;
         message.answers = self.answers;
         message.authorities = self.authority;
         message.additionals = self.additional;
         loop {
             match message.to_vec() {
-                // The sign that answers are missing is not for records that nobody asked for.
-                Ok(bytes)
-                    if bytes.len() <= limit
-                        && (message.additionals.is_empty() || is_cut(&bytes) == message.metadata.truncation) =>
-                {
-                    return bytes;
+                // One that says so by itself is longer than any message, and was cut in the middle.
+                Ok(bytes) if bytes.len() <= limit && !is_cut(&bytes) => {
+                    return if self.is_cut { message::cut(bytes) } else { bytes };
                 }
                 _ if !message.additionals.is_empty() => message.additionals.clear(),
                 _ if !message.answers.is_empty() => {
-                    message.metadata.truncation = true;
+                    self.is_cut = true;
                     message.answers.truncate(message.answers.len() / 2);
                 }
                 _ => return question.refusal(ResponseCode::ServFail),

@@ -13,6 +13,10 @@ use crate::render::budget::Budget;
 
 /// Longest pattern; one of twice as many letters is too big when it is compiled.
 const MAX_PATTERN_BYTES: usize = 64 << 10;
+/// Most classes of a pattern that may have very many characters: each takes milliseconds to read.
+const MAX_WIDE_CLASSES: usize = 100;
+/// Steps that it takes to compile a pattern.
+const COMPILE_STEPS: usize = 64 << 10;
 /// Compiled size of one pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
 /// Most steps of one search, which are bytes of the text times bytes of the compiled pattern: seconds, if all of them are taken.
@@ -42,6 +46,7 @@ impl Patterns {
         let known = match self.0.entry(pattern.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
+                budget.take_steps(COMPILE_STEPS)?;
                 let regex = compile(pattern, MAX_COMPILED_BYTES)?;
                 unknown.insert(Pattern { regex, longest_text: MAX_STEPS / MAX_COMPILED_BYTES })
             }
@@ -107,13 +112,23 @@ fn parts(by: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns how many classes of a pattern may have very many characters: `\p{Any}`, `[a-\x{10FFFF}]`, `[\D]`, `[[:^alpha:]]`.
+fn wide_classes(pattern: &str) -> usize {
+    let is_wide = |pair: &[u8]| match pair {
+        [b'\\', second] => b"pPDSW".contains(second),
+        [b'-', second] => *second == b'\\' || !second.is_ascii(),
+        pair => pair == b":^",
+    };
+    pattern.as_bytes().windows(2).filter(|pair| is_wide(pair)).count()
+}
+
 fn compile(pattern: &str, most_bytes: usize) -> Result<Regex, Problem> {
     let refused = || {
         Problem::new("the pattern is not a regular expression")
             .hint("RE2's language: no look-around, no back-references")
     };
     let too_big = || Problem::new("the pattern is too big");
-    if pattern.len() > MAX_PATTERN_BYTES {
+    if pattern.len() > MAX_PATTERN_BYTES || wide_classes(pattern) > MAX_WIDE_CLASSES {
         return Err(too_big());
     }
     let translated = re2::translate(pattern).ok_or_else(refused)?;
@@ -137,6 +152,12 @@ mod tests {
         assert_eq!(error(&"(".repeat(MAX_PATTERN_BYTES + 1)).as_deref(), Some("the pattern is too big"));
         assert_eq!(error("(").as_deref(), Some("the pattern is not a regular expression"));
         assert_eq!(error(&"a".repeat(4096)), None);
+        // Each of these would be read for more than ten seconds.
+        for wide in ["\\p{Any}", "\\PL", "[\\D]", "[[:^alpha:]]", "[a-\\x{10FFFF}]", "[a-\u{10FFFF}]"] {
+            let many = format!("(?i){}", wide.repeat(2000));
+            assert_eq!(error(&many).as_deref(), Some("the pattern is too big"), "{wide}");
+        }
+        assert_eq!(error(&"(\\S+)-(\\d+)".repeat(20)), None);
     }
 
     #[test]

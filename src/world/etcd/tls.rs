@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint as Transport, Uri};
 use tower::{Service, service_fn};
@@ -33,8 +35,7 @@ pub(super) async fn connect(
         return transport.connect().await.map_err(|error| cannot(failure::cause(&error)));
     }
     let tls = settings.tls.clone().unwrap_or_default();
-    let own = identity(&tls).map_err(|problem| unusable(problem.to_owned()))?;
-    let mut config = tls::client(tls.ca.as_deref(), tls.insecure, own).map_err(unusable)?;
+    let mut config = read_files(tls).await.map_err(unusable)?;
     config.alpn_protocols = vec![HTTP_2.to_vec()];
     let config = Arc::new(config);
     let name = member.server_name.as_ref().unwrap_or(&member.host);
@@ -57,6 +58,20 @@ pub(super) async fn connect(
     });
     let why = |error| late.get().map_or_else(|| failure::cause(&error), |refusal| failure::of_refusal(&refusal));
     transport.connect_with_connector(connector).await.map_err(|error| cannot(why(error)))
+}
+
+/// Most reads of files at a time: one in a folder that does not respond may never end.
+static READS: Semaphore = Semaphore::const_new(8);
+
+/// Reads the certificates on a thread of its own: a folder that does not respond holds up nothing but this connection.
+async fn read_files(tls: TlsSettings) -> Result<ClientConfig, String> {
+    let held = READS.try_acquire().map_err(|_| "earlier reads of the certificate files have not ended".to_owned())?;
+    let read = move || {
+        let config = tls::client(tls.ca.as_deref(), tls.insecure, identity(&tls)?);
+        drop(held);
+        config
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
 /// Returns the files of our certificate and its key, if there is one.

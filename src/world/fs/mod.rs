@@ -10,9 +10,11 @@ pub mod record;
 pub mod stage;
 mod trust;
 
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use thiserror::Error;
 
 /// An action on a file that failed.
@@ -103,6 +105,27 @@ pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
 /// The system's own error, for callers that name the file themselves.
 pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
+}
+
+/// Reads the bytes of a regular file of at most so many bytes. Does not wait for anybody, as opening a FIFO would.
+///
+/// # Errors
+/// The system's own error, or that it is longer or no regular file, for callers that name the file themselves.
+pub fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = std::fs::File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    if found.len() <= max_bytes {
+        file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    }
+    match found.len() > max_bytes || bytes.len() as u64 > max_bytes {
+        true => Err(io::Error::other(format!("it has more than {max_bytes} bytes"))),
+        false => Ok(bytes),
+    }
 }
 
 /// Returns the path that writing to `dest` writes to: the end of its symlinks, even if that file does not exist yet.

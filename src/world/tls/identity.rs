@@ -8,6 +8,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
+use crate::world::fs::read_regular;
+
+use super::MAX_PEM_BYTES;
 use super::certificate::Certificate;
 use super::refusal::CertificateRole;
 
@@ -32,5 +35,5 @@ pub(super) fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result
 }
 
 fn text(path: &Path, what: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot read the {what} {}: {error}", path.display()))
+    read_regular(path, MAX_PEM_BYTES).map_err(|error| format!("cannot read the {what} {}: {error}", path.display()))
 }

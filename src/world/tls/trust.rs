@@ -17,6 +17,9 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
+use crate::world::fs::read_regular;
+
+use super::MAX_PEM_BYTES;
 use super::certificate::Certificate;
 use super::refusal::{self, CertificateRole, TlsRefusal};
 
@@ -50,7 +53,8 @@ impl Trust {
     /// Returns trust in the certificates of a CA file.
     pub(super) fn of_file(path: &Path, algorithms: WebPkiSupportedAlgorithms) -> Result<Trust, String> {
         let shown = path.display();
-        let pem = std::fs::read(path).map_err(|error| format!("cannot read the CA file {shown}: {error}"))?;
+        let pem =
+            read_regular(path, MAX_PEM_BYTES).map_err(|error| format!("cannot read the CA file {shown}: {error}"))?;
         let pinned: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
         if pinned.is_empty() {
             return Err(format!("the CA file {shown} holds no certificate in PEM"));

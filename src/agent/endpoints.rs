@@ -26,7 +26,7 @@ use crate::nginx::installation::{self, Version};
 use crate::render::Facts;
 use crate::status::endpoint_events;
 use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
-use crate::world::{fs, random, refuge};
+use crate::world::{clock, fs, random, refuge};
 
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
 const FIRST_VERSION: Version = Version([1, 27, 3]);
@@ -61,6 +61,8 @@ pub struct Endpoints {
 enum Listening {
     #[default]
     NotNeeded,
+    /// Not yet, and a resource has needed it since: its nginx was replaced by one that can ask.
+    Needed(Instant),
     Runs(Arc<EndpointService>),
     Failed(FailedListen),
 }
@@ -112,7 +114,7 @@ impl Endpoints {
     pub fn service(&self) -> Option<Arc<EndpointService>> {
         match &*self.listening() {
             Listening::Runs(service) => Some(Arc::clone(service)),
-            Listening::NotNeeded | Listening::Failed(_) => None,
+            Listening::NotNeeded | Listening::Needed(_) | Listening::Failed(_) => None,
         }
     }
 
@@ -129,12 +131,12 @@ impl Endpoints {
         let able: Vec<&Resource> = resources.filter(|resource| self.why_not(resource).is_none()).collect();
         match &*listening {
             Listening::Runs(_) => return,
-            Listening::NotNeeded | Listening::Failed(_) if able.is_empty() => return *listening = Listening::NotNeeded,
-            Listening::NotNeeded | Listening::Failed(_) => {}
+            _ if able.is_empty() => return *listening = Listening::NotNeeded,
+            Listening::NotNeeded | Listening::Needed(_) | Listening::Failed(_) => {}
         }
         let (known, mut backoff) = match std::mem::take(&mut *listening) {
             Listening::Failed(FailedListen { problem, backoff, .. }) => (Some(problem), backoff),
-            Listening::NotNeeded | Listening::Runs(_) => (None, Backoff::up_to(LONGEST_LISTEN_PAUSE)),
+            _ => (None, Backoff::up_to(LONGEST_LISTEN_PAUSE)),
         };
         *listening = match listen(addresses, state_folder.clone()) {
             Ok(service) => {
@@ -155,7 +157,7 @@ impl Endpoints {
     /// Returns when to try again to listen, if that has failed.
     pub fn listen_at(&self) -> Option<Instant> {
         match &*self.listening() {
-            Listening::Failed(failed) => Some(failed.again_at),
+            Listening::Failed(FailedListen { again_at, .. }) | Listening::Needed(again_at) => Some(*again_at),
             Listening::NotNeeded | Listening::Runs(_) => None,
         }
     }
@@ -173,11 +175,17 @@ impl Endpoints {
         if let Some(reason) = self.given_up().get(resource.name()) {
             return Way::Reload(reason.clone());
         }
-        match (&self.plan, &*self.listening()) {
-            (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
-            (_, Listening::Runs(service)) => Way::Dns(service.resolvers().to_vec()),
-            (_, Listening::Failed(failed)) => Way::Reload(failed.problem.clone()),
-            (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
+        if let AnswerPlan::Show(addresses) = &self.plan {
+            return Way::Dns(addresses.iter().map(ToString::to_string).collect());
+        }
+        let mut listening = self.listening();
+        if let Listening::NotNeeded = *listening {
+            *listening = Listening::Needed(clock::now());
+        }
+        match &*listening {
+            Listening::Runs(service) => Way::Dns(service.resolvers().to_vec()),
+            Listening::Failed(failed) => Way::Reload(failed.problem.clone()),
+            Listening::NotNeeded | Listening::Needed(_) => Way::Reload("nobody answers its questions yet".to_owned()),
         }
     }
 
@@ -359,6 +367,21 @@ impl AroundReload for Endpoints {
 mod tests {
     use super::*;
     use crate::config::resource::{Defaults, ResourceFile, parse};
+
+    #[tokio::test]
+    async fn what_needs_answers_later_is_noticed() {
+        let text =
+            "[template]\nsrc = \"x.tera\"\ndest = '/x'\nkeys = [\"/\"]\nendpoints = \"dns\"\nreload = \"nginx\"\n";
+        let file = ResourceFile { name: "web.toml".into(), path: "web.toml".into(), text: text.into() };
+        let resource = parse(&file, &Defaults::default()).unwrap();
+        let plan = AnswerPlan::Listen { addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))], state_folder: None };
+        let endpoints = Endpoints { plan, ..Endpoints::default() };
+        assert_eq!(endpoints.listen_at(), None);
+        assert!(matches!(endpoints.way(&resource), Way::Reload(_)));
+        let due = endpoints.listen_at().unwrap();
+        endpoints.listen_for(std::iter::once(&resource), due);
+        assert!(matches!(endpoints.way(&resource), Way::Dns(_)) && endpoints.listen_at().is_none());
+    }
 
     #[test]
     fn only_what_is_reloaded_can_go_by_dns() {

@@ -73,7 +73,6 @@ impl Masters {
             let (known_master, away_since) =
                 known.as_ref().map_or((None, None), |known| (known.master, known.away_since));
             self.left_behind.extend(known.into_iter().flat_map(|known| known.children));
-            self.left_behind.retain(|process| !children.contains(process));
             match (workers, away_since) {
                 (None, None) if is_new => news.push(MasterNews::Absent(place.clone())),
                 (None, None) => news.push(MasterNews::Away(place.clone())),
@@ -83,9 +82,28 @@ impl Masters {
             let away_since = if workers.is_none() { Some(away_since.unwrap_or(now)) } else { None };
             self.seen.push(SeenMaster { place, master: master.or(known_master), children, workers, away_since });
         }
-        self.left_behind.retain(|process| is_alive(*process));
+        self.forget_ended(is_alive);
         self.next_look = (!self.seen.is_empty()).then(|| now + PAUSE);
         Some(news)
+    }
+
+    /// Looks at what runs at the places of the last look: a reload may be of a master that has been started since.
+    pub(super) fn look_at_children(
+        &mut self,
+        processes_of: impl Fn(&NginxPlace) -> Option<NginxProcesses>,
+        is_alive: impl Fn(Process) -> bool,
+    ) {
+        for seen in &mut self.seen {
+            let children = processes_of(&seen.place).map(|found| found.children).unwrap_or_default();
+            self.left_behind.append(&mut std::mem::replace(&mut seen.children, children));
+        }
+        self.forget_ended(is_alive);
+    }
+
+    /// Forgets the processes that have ended, and those that are children of a master.
+    fn forget_ended(&mut self, is_alive: impl Fn(Process) -> bool) {
+        let is_child = |process: &Process| self.seen.iter().any(|seen| seen.children.contains(process));
+        self.left_behind.retain(|process| !is_child(process) && is_alive(*process));
     }
 
     /// Returns when to look next.

@@ -59,6 +59,7 @@ impl OldWorkers {
             self.proofs.add(&group.id, evidence, now);
         }
         if report.reload_ran {
+            self.masters.look_at_children(apply::running_at, nginx_process::is_alive);
             self.masters.look_soon(now);
         }
         if let Some(drained) = self.reloads.add(report, self.masters.left_behind(), now) {

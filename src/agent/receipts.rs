@@ -170,6 +170,9 @@ impl Receipts {
             if track.touched.since.is_none() || track.seen != revision {
                 track.touched = track.touched.and(Lag { since: Some(now), changes: 1 });
             }
+            if revision < track.seen {
+                track.restart(revision);
+            }
             track.seen = revision;
             self.news.insert(Arc::clone(resource));
         }
@@ -330,6 +333,15 @@ impl UntakenChanges {
 }
 
 impl Track {
+    /// Forgets what was reached at later revisions: the store has been restored, or is another one. What was removed may still be in use.
+    fn restart(&mut self, revision: Revision) {
+        (self.applied, self.converged, self.drained) = (None, None, None);
+        let changes = [&mut self.untaken.first, &mut self.untaken.later].into_iter().flatten();
+        let revisions = changes.map(|change| &mut change.revision);
+        let revisions = revisions.chain(self.undrained.iter_mut().map(|change| &mut change.revision));
+        revisions.chain(&mut self.under_way).for_each(|known| *known = revision.min(*known));
+    }
+
     /// Returns all changes that are not applied.
     fn behind(&self) -> Lag {
         let untaken = [&self.untaken.first, &self.untaken.later].into_iter().flatten().map(|change| change.lag);

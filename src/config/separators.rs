@@ -9,10 +9,12 @@ const GAPS: usize = 4;
 
 /// Checks whether a TOML text has more than [`MAX_SEPARATORS`]: at least one stands before each value and each name of a table.
 pub(crate) fn are_too_many(text: &str) -> bool {
-    text.len() > MAX_SEPARATORS && count(text) > MAX_SEPARATORS
+    let is_over = |(separators, gaps)| separators + gaps / GAPS > MAX_SEPARATORS;
+    text.len() > MAX_SEPARATORS && is_over(count(text))
 }
 
-fn count(text: &str) -> usize {
+/// Returns how many separators a text has, and how many gaps.
+fn count(text: &str) -> (usize, usize) {
     let (mut count, mut gaps) = (0, 0);
     let mut rest = text;
     while let Some(at) = rest.find(['=', ',', '.', '[', '{', '#', '"', '\'', ' ', '\t', '\n']) {
@@ -37,7 +39,7 @@ fn count(text: &str) -> usize {
             }
         };
     }
-    count + gaps / GAPS
+    (count, gaps)
 }
 
 /// Returns the length of the string at the beginning of a text, with its quotes. One that is not closed ends with its line, as for the
@@ -78,7 +80,11 @@ mod tests {
             ("a = \"\" = '' = \"\"\"\"\"\" =", 4),
             ("a = '''", 1),
         ] {
-            assert_eq!(count(text), expected, "{text:?}");
+            assert_eq!(count(text).0, expected, "{text:?}");
+        }
+        assert_eq!(count("a = 1 # b\n\t\n").1, 6);
+        for text in ["\n", "\t\n", "#\n"] {
+            assert!(are_too_many(&text.repeat(GAPS * MAX_SEPARATORS + GAPS)), "{text:?}");
         }
     }
 }

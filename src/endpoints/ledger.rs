@@ -81,7 +81,8 @@ impl Ledger {
         let mut must_save = false;
         let has = |name: &EndpointName| uses.iter().any(|used| used.name == *name);
         // A file with these was refused, and is no more.
-        let of_file = self.names.iter_mut().filter(|(_, entry)| entry.usage == Use::Planned && entry.place == *place);
+        let is_of_file = |entry: &NameRecord| entry.usage == Use::Planned && *entry.planned_place() == *place;
+        let of_file = self.names.iter_mut().filter(|(_, entry)| is_of_file(entry));
         of_file.filter(|(name, _)| !has(name)).for_each(|(_, entry)| entry.usage = Use::Over);
         for NameUse { name, traits } in uses {
             let entry = self.names.entry(name.clone()).or_insert_with(|| Box::new(NameRecord::planned(place, now)));
@@ -91,9 +92,7 @@ impl Ledger {
             if matches!(entry.usage, Use::Over | Use::Orphaned) {
                 entry.usage = Use::Planned;
             }
-            if entry.place != *place {
-                entry.place = place.clone();
-            }
+            entry.plan_in(place);
         }
         must_save
     }
@@ -147,6 +146,9 @@ impl Ledger {
     /// Records that the live file of this destination has these names and no others. Returns whether that is new.
     pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>, now: Instant) -> bool {
         let mut is_new = false;
+        for (name, entry) in &mut self.names {
+            is_new |= names.contains(name) && entry.move_to(dest);
+        }
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
             let usage = if names.contains(name) { Use::Live } else { Use::Over };
             let common = entry.traits.common();
@@ -166,7 +168,7 @@ impl Ledger {
     pub fn keep_files(&mut self, resource: &str, dests: &BTreeSet<&Path>) -> bool {
         let of_resource = self.names.values_mut().filter(|entry| *entry.place.resource == *resource);
         let mut is_new = false;
-        for entry in of_resource.filter(|entry| !dests.contains(&*entry.place.dest)) {
+        for entry in of_resource.filter(|entry| !dests.contains(&*entry.planned_place().dest)) {
             is_new |= entry.usage != Use::Over;
             entry.usage = Use::Over;
         }

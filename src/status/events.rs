@@ -65,7 +65,11 @@ fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
 /// Logs what a pass did to a group. `repeated` is the number of equal failures in a row before this one; repeats get a short line.
 /// `backends` are the changes in the files that were written; `since` is the start of what has not ended, in seconds since 1970.
 pub fn pass(report: &Report, backends: &BTreeMap<PathBuf, BackendChange>, repeated: u32, since: Option<u64>) {
-    let all = NameList::of(&report.resources);
+    // A reload that is owed may be of files that are all held, or refused.
+    let others =
+        report.held.iter().map(|(id, _)| &id.resource).chain(report.dropped.iter().map(|(id, _)| &id.resource));
+    let others: BTreeSet<Arc<str>> = others.filter(|_| report.resources.is_empty()).cloned().collect();
+    let all = NameList::of(report.resources.iter().chain(&others));
     let revision = report.revision.0;
     let elapsed_ms = milliseconds(report.elapsed);
     let since = Since(since);

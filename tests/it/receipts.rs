@@ -292,6 +292,42 @@ fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
 }
 
 #[test]
+fn workers_of_a_master_that_has_quit_keep_their_backends_from_draining() {
+    for asks in [false, true] {
+        let etcd = Etcd::start();
+        etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));
+        etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+        let mut balancer = if asks { Balancer::asking(&etcd) } else { Balancer::new(&etcd) };
+        let port = free_port();
+        let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
+        let arguments = ["--watch", "--receipts", "--agent-id", "a", "--endpoints-listen", &listen];
+        let _agent = balancer.sandbox.start(&arguments);
+        if asks {
+            balancer.sandbox.wait_log("reloading nginx once more");
+            balancer.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
+        }
+        wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
+        let mut to_a = connection_to(balancer.port, b'a');
+        let mut master = balancer.nginx.quit();
+        balancer.nginx.start();
+
+        etcd.delete("/echo/a");
+        let removed = wait_receipt(&etcd, "a", "applied", |receipt| {
+            let echo = &receipt.resources[0];
+            echo.applied == Some(echo.seen) && echo.drained < echo.applied
+        });
+        let removal = removed.resources[0].applied;
+        etcd.put("/echo/c", "127.0.0.1:1");
+        let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied > removal);
+        assert!(added.resources[0].drained < removal, "asks: {asks}, {added:?}");
+        assert_eq!(asked(&mut to_a), Some(b'a'));
+        drop(to_a);
+        wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentProgress::InSync);
+        wait_for("the end of the master", DEADLINE, || master.try_wait().unwrap());
+    }
+}
+
+#[test]
 fn what_nginx_still_uses_is_known_after_a_restart_of_the_agent() {
     let etcd = Etcd::start();
     etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));

@@ -129,6 +129,21 @@ fn a_change_is_seen_applied_converges_and_drains() {
     walk.check(30, [Some(30); 3], (2, Some(2)));
 }
 
+#[test]
+fn a_store_that_was_restored_has_reached_nothing_of_before() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    walk.pass(10, unchanged());
+    walk.receipts.touched(&"web.toml".into(), Revision(33), Instant::now());
+    walk.pass(33, reloaded(walk.now, &[7], true));
+    walk.check(33, [Some(33), Some(33), Some(10)], (1, Some(0)));
+    walk.receipts.touched(&"web.toml".into(), Revision(5), Instant::now());
+    walk.check(5, [None; 3], (1, Some(0)));
+    walk.pass(5, reloaded(walk.now, &[7, 8], true));
+    walk.check(5, [Some(5), Some(5), None], (2, Some(0)));
+    walk.end_of_workers(&[7, 8]);
+    walk.check(5, [Some(5); 3], (2, Some(2)));
+}
+
 fn removed_from(users: Users, now: Instant) -> BackendRemoval {
     let addresses = ["10.0.0.1:80".parse().unwrap()].into();
     BackendRemoval { resource: "web.toml".into(), revision: Revision(0), addresses, users, since: now, answers: 0 }

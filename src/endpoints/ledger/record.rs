@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,15 +34,17 @@ pub(super) enum Use {
 }
 
 /// The upstreams that ask for a name, in the live file and in the last one that was rendered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PlannedTraits {
     pub(super) live: Option<UpstreamTraits>,
     pub(super) planned: UpstreamTraits,
+    /// The last one that was rendered, if it is another file: until it is live, nginx starts with the lines beside the one that is.
+    next_place: Option<NamedIn>,
 }
 
 impl PlannedTraits {
     /// Returns what suits both files: nginx may start with either.
-    pub(super) fn common(self) -> UpstreamTraits {
+    pub(super) fn common(&self) -> UpstreamTraits {
         let (planned, live) = (self.planned, self.live.unwrap_or(self.planned));
         UpstreamTraits {
             knows_backups: planned.knows_backups && live.knows_backups,
@@ -112,6 +115,28 @@ impl NameRecord {
             silent_since: Some(now),
             remedy: SilenceRemedy::None,
         }
+    }
+
+    /// Returns the file that has it, or will have it.
+    pub(super) fn planned_place(&self) -> &NamedIn {
+        self.traits.next_place.as_ref().unwrap_or(&self.place)
+    }
+
+    /// Records that a render of this file has it.
+    pub(super) fn plan_in(&mut self, place: &NamedIn) {
+        let is_elsewhere = self.traits.live.is_some() && self.place.dest != place.dest;
+        match is_elsewhere {
+            true => self.traits.next_place = Some(place.clone()),
+            false => (self.place, self.traits.next_place) = (place.clone(), None),
+        }
+    }
+
+    /// Records that the file of this destination is live. Returns whether it has moved there.
+    pub(super) fn move_to(&mut self, dest: &Path) -> bool {
+        let next = self.traits.next_place.take_if(|next| next.dest == dest);
+        let has_moved = next.is_some();
+        next.into_iter().for_each(|next| self.place = next);
+        has_moved
     }
 
     /// Records the newest worker that asks, and whether somebody asks. Returns whether another worker is clean now.

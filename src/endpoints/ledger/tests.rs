@@ -93,6 +93,30 @@ fn nginx_that_started_from_disk_is_reloaded_once_without_the_lines() {
 }
 
 #[test]
+fn a_name_that_moves_stays_with_the_live_file_until_the_next_is() {
+    let mut walk = Walk::new();
+    let moved = NamedIn { resource: "a.toml".into(), dest: "/b".into() };
+    let place = |walk: &Walk| walk.ledger.names().map(|(_, place, _)| place.dest.clone()).next().unwrap();
+    walk.ledger.keep_files("a.toml", &BTreeSet::from([Path::new("/b")]));
+    for _ in 0..2 {
+        walk.ledger.record(&moved, &[NameUse { name: name(), traits: TRAITS }], walk.now);
+        walk.ledger.keep_files("a.toml", &BTreeSet::from([Path::new("/b")]));
+        assert_eq!((place(&walk), walk.unused(true)), ("/a".into(), Vec::new()), "nginx has refused it");
+    }
+    assert!(walk.ledger.went_live(Path::new("/b"), &BTreeSet::from([name()]), walk.now));
+    assert_eq!((place(&walk), walk.live()), ("/b".into(), vec![name()]));
+    // It may also be taken back before.
+    walk.ledger.record(
+        &NamedIn { dest: "/a".into(), ..moved.clone() },
+        &[NameUse { name: name(), traits: TRAITS }],
+        walk.now,
+    );
+    walk.ledger.record(&moved, &[NameUse { name: name(), traits: TRAITS }], walk.now);
+    walk.ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]), walk.now);
+    assert_eq!(place(&walk), Path::new("/b"));
+}
+
+#[test]
 fn names_asked_for_one_after_the_other_are_cleaned_by_one_reload() {
     let mut walk = Walk::new();
     let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };

@@ -251,6 +251,13 @@ impl Nginx {
         http_get(port, "localhost", path).ok()
     }
 
+    /// Asks the master to end when its last connection has. It can be started again meanwhile.
+    pub fn quit(&mut self) -> Child {
+        let master = self.master.take().expect("this nginx is not started");
+        signal(i32::try_from(master.id()).unwrap(), Signal::SIGQUIT);
+        master
+    }
+
     /// Ends master and workers: QUIT, then after three seconds KILL. May be started again.
     pub fn stop(&mut self) {
         let Some(mut master) = self.master.take() else { return };

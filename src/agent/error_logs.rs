@@ -1,15 +1,22 @@
 //! What nginx says of its upstreams in its error logs: read once a second, beside the loop, from where the logs end now. A log whose
 //! place is not known, or that cannot be read, says nothing. Never judges a line: `nginx::upstream_log` does.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
 use crate::model::nginx::NginxPlace;
 use crate::nginx::upstream_log;
-use crate::status::Shared;
+use crate::status::{Shared, endpoint_events};
 use crate::world::clock;
 use crate::world::nginx_process::{self, LogTail};
+
+/// Most lines about full zones that are looked at at once.
+const MAX_NAMED: usize = 100;
+/// Time after which it is said once more that zones are full.
+const SAID_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// The error logs of each nginx that is driven.
 #[derive(Default)]
@@ -21,6 +28,8 @@ pub(super) struct ErrorLogs {
 struct FollowedLog {
     place: NginxPlace,
     tail: LogTail,
+    /// When it was last said that zones are full.
+    full_said_at: Option<Instant>,
 }
 
 impl ErrorLogs {
@@ -42,10 +51,17 @@ fn read(followed: &mut Vec<FollowedLog>, places: Vec<NginxPlace>, board: &Shared
         let Some(master) = nginx_process::master(&place.pid_file, &place.binary) else { continue };
         let Some(log) = followed.iter_mut().find(|log| log.place == place) else {
             let tail = LogTail::from_now(master, Some(&place.error_log));
-            followed.push(FollowedLog { place, tail });
+            followed.push(FollowedLog { place, tail, full_said_at: None });
             continue;
         };
         let lines = log.tail.lines_after_rotation(master, &place.error_log);
+        let full: BTreeSet<&str> =
+            lines.iter().filter_map(|line| upstream_log::full_zone(line)).take(MAX_NAMED).collect();
+        let now = clock::now();
+        if !full.is_empty() && log.full_said_at.is_none_or(|at| now.duration_since(at) >= SAID_AGAIN_AFTER) {
+            log.full_said_at = Some(now);
+            endpoint_events::full_zones(&full);
+        }
         let found: Vec<_> = lines.iter().filter_map(|line| upstream_log::trouble(line)).collect();
         if !found.is_empty() {
             board.with(|board| board.upstream_troubles.record(found, clock::unix_seconds()));

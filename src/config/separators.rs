@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(count(text).0, expected, "{text:?}");
         }
-        assert_eq!(count("a = 1 # b\n\t\n").1, 6);
+        assert_eq!(count("a = 1 # b\n\t\n").1, 7);
         for text in ["\n", "\t\n", "#\n"] {
             assert!(are_too_many(&text.repeat(GAPS * MAX_SEPARATORS + GAPS)), "{text:?}");
         }

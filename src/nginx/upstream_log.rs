@@ -42,6 +42,15 @@ pub fn trouble(line: &str) -> Option<UpstreamTrouble> {
     }
 }
 
+/// Returns the upstream whose zone has no room for all servers that it was answered, if a line says so.
+pub fn full_zone(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" [error] ")?;
+    let (_, message) = rest.split_once(": ")?;
+    let name = message.strip_prefix("cannot add new server to upstream \"")?.strip_suffix("\", memory exhausted")?;
+    let is_name = name.len() <= MAX_NAME_BYTES && !name.contains(|c: char| c == '"' || c.is_control());
+    is_name.then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +77,18 @@ mod tests {
             [(http, "\"http://web/a\", host: \"x\""), (", client: ::1, server: , upstream: ", "\"web\"")]
         {
             check(&format!("*1 {none}{rest}{name}"), Some(UpstreamTrouble::NoneLive("web".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_zone_without_room_is_named() {
+        let line = |message: &str| format!("2026/11/29 12:00:00 [error] 17#17: {message}");
+        let full = line("cannot add new server to upstream \"web\", memory exhausted");
+        assert_eq!(full_zone(&full), Some("web"));
+        for other in
+            ["cannot add new server to upstream \"a\" \"b\", memory exhausted", "*1 cannot add new server to upstream"]
+        {
+            assert_eq!(full_zone(&line(other)), None, "{other}");
         }
     }
 

@@ -64,6 +64,15 @@ pub fn given_up(resources: &BTreeSet<Arc<str>>) {
     );
 }
 
+/// Logs that nginx has taken answers, and has no room for all servers of these upstreams.
+pub fn full_zones(upstreams: &BTreeSet<&str>) {
+    let upstreams = NameList::of(upstreams);
+    tracing::error!(
+        ?upstreams,
+        "nginx has no room for all endpoints of the upstreams {upstreams}: some get no requests (hint: a larger `zone`, as docs/endpoints.md says)"
+    );
+}
+
 /// Logs that the last known endpoints were not written in time when the agent stopped.
 pub fn not_saved(limit: Duration) {
     let seconds = limit.as_secs();

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 
 use upstreamd::world::lock::Lock;
@@ -295,6 +296,16 @@ fn a_start_that_waits_for_another_process_can_be_stopped() {
     agent.signal(Signal::SIGTERM);
     let end = wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
     assert_eq!(end.code(), Some(0));
+}
+
+#[test]
+fn a_start_that_waits_for_its_settings_can_be_stopped() {
+    let sandbox = Sandbox::new();
+    nix::unistd::mkfifo(&sandbox.path("settings"), Mode::S_IRWXU).unwrap();
+    let arguments = ["--watch", "--config-file", &sandbox.text_path("settings")];
+    let mut agent = Daemon::start(&mut sandbox.command(&arguments));
+    agent.signal(Signal::SIGTERM);
+    wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
 }
 
 #[test]

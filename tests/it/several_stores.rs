@@ -3,10 +3,13 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::http_get;
-use crate::support::wait_until;
+use crate::support::{wait_for, wait_until};
 
 /// A resource `out/NAME` with the values below /v, from the store that `backend` says.
 fn resource(sandbox: &Sandbox, name: &str, more_lines: &str, backend: &str) {
@@ -70,6 +73,26 @@ fn a_store_that_is_away_holds_its_own_resources_only() {
     sandbox.wait_log("cannot follow a store of [backend]; the files of its resources stay as they are");
     assert_eq!(sandbox.output("away").as_deref(), Some("last good\n"));
     assert!(!sandbox.log().contains("every file stays"), "{}", sandbox.log());
+}
+
+#[test]
+fn certificates_that_never_come_hold_up_their_own_store_only() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {k: one}\n");
+    sandbox.plain_resource("here", "");
+    nix::unistd::mkfifo(&sandbox.path("ca.pem"), Mode::S_IRWXU).unwrap();
+    let away = format!(
+        "backend = \"etcd\"\nnodes = [\"https://127.0.0.1:1\"]\nclient_cakeys = \"{}\"",
+        sandbox.text_path("ca.pem")
+    );
+    resource(&sandbox, "away", "", &away);
+    let mut agent = sandbox.watch();
+    sandbox.wait_log("ca.pem: it is not a regular file");
+    sandbox.wait_output("here", "one\n");
+    sandbox.set_store("v: {k: two}\n");
+    sandbox.wait_output("here", "two\n");
+    agent.signal(Signal::SIGTERM);
+    wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::model::status::ANNOUNCED_PATH;
 use crate::status::announced::AnnouncerAnswer;
-use crate::world::{clock, http};
+use crate::world::{clock, http, tasks};
 
 /// Beginning of the names of their sockets; the number of the process follows.
 pub const SOCKET_PREFIX: &str = "announce-";
@@ -41,7 +41,7 @@ pub async fn ask(places: AnnouncerPlaces) -> Vec<AnnouncerAnswer> {
     let started = clock::now();
     let looking = async {
         let look = Arc::clone(&places.look).lock_owned().await;
-        let found = tokio::task::spawn_blocking(move || {
+        let found = tasks::spawn_blocking(move || {
             let _look = look;
             sockets(&places)
         });

@@ -1,7 +1,6 @@
 //! What nginx says of its upstreams in its error logs: read once a second, beside the loop, from where the logs end now. A log whose
 //! place is not known, or that cannot be read, says nothing. Never judges a line: `nginx::upstream_log` does.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,9 @@ use crate::nginx::upstream_log;
 use crate::status::{Shared, endpoint_events};
 use crate::world::clock;
 use crate::world::nginx_process::{self, LogTail};
+use crate::world::tasks;
 
-/// Most lines about full zones that are looked at at once.
-const MAX_NAMED: usize = 100;
-/// Time after which it is said once more that zones are full.
+/// Time after which it is said once more that a zone is full.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// The error logs of each nginx that is driven.
@@ -28,7 +26,7 @@ pub(super) struct ErrorLogs {
 struct FollowedLog {
     place: NginxPlace,
     tail: LogTail,
-    /// When it was last said that zones are full.
+    /// When it was last said that a zone is full.
     full_said_at: Option<Instant>,
 }
 
@@ -39,7 +37,7 @@ impl ErrorLogs {
             return;
         }
         let (followed, places, board) = (Arc::clone(&self.followed), places.cloned().collect(), board.clone());
-        self.reading = Some(tokio::task::spawn_blocking(move || {
+        self.reading = Some(tasks::spawn_blocking(move || {
             read(&mut followed.lock().unwrap_or_else(PoisonError::into_inner), places, &board);
         }));
     }
@@ -55,12 +53,12 @@ fn read(followed: &mut Vec<FollowedLog>, places: Vec<NginxPlace>, board: &Shared
             continue;
         };
         let lines = log.tail.lines_after_rotation(master, &place.error_log);
-        let full: BTreeSet<&str> =
-            lines.iter().filter_map(|line| upstream_log::full_zone(line)).take(MAX_NAMED).collect();
         let now = clock::now();
-        if !full.is_empty() && log.full_said_at.is_none_or(|at| now.duration_since(at) >= SAID_AGAIN_AFTER) {
+        if log.full_said_at.is_none_or(|at| now.duration_since(at) >= SAID_AGAIN_AFTER)
+            && let Some(upstream) = lines.iter().find_map(|line| upstream_log::full_zone(line))
+        {
             log.full_said_at = Some(now);
-            endpoint_events::full_zones(&full);
+            endpoint_events::full_zone(upstream);
         }
         let found: Vec<_> = lines.iter().filter_map(|line| upstream_log::trouble(line)).collect();
         if !found.is_empty() {

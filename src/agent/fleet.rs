@@ -11,6 +11,7 @@ use crate::model::store::StoreSettings;
 use crate::model::text;
 use crate::status::fleet::FleetAgent;
 use crate::world::clock;
+use crate::world::tasks;
 
 use super::catalog::StoreUse;
 use super::stores::Stores;
@@ -73,7 +74,7 @@ impl FleetView {
         if self.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= LASTS) {
             self.asked_at = Some(now);
             let (store, last) = (self.store.clone(), Arc::clone(&self.last));
-            tokio::spawn(async move {
+            tasks::spawn(async move {
                 let stored = read(store, LIMIT, None).await;
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 let (lines, reading) = &mut *last;

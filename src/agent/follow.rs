@@ -17,7 +17,7 @@ use crate::status::{endpoint_events, events};
 use crate::world::child::{ChildEnd, StartError};
 use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
-use crate::world::{clock, terminal};
+use crate::world::{clock, tasks, terminal};
 
 use super::catalog::{Catalog, Confdirs};
 use super::catalog_reader::CatalogReader;
@@ -301,7 +301,7 @@ impl FollowLoop {
         let is_unsaved = self.agent.take_endpoint_news();
         let is_saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
         if let Some(service) = self.agent.service().filter(|_| is_unsaved && !is_saving) {
-            self.saving = Some(tokio::task::spawn_blocking(move || service.save()));
+            self.saving = Some(tasks::spawn_blocking(move || service.save()));
         }
     }
 
@@ -355,7 +355,7 @@ impl FollowLoop {
         self.wait_for_applying(timeout).await;
         if let Some(service) = self.agent.service() {
             // A reload that was given up has no more need to keep lines off the disk. A writing that is under way ends before.
-            let saved = tokio::task::spawn_blocking(move || service.save_for_good());
+            let saved = tasks::spawn_blocking(move || service.save_for_good());
             if tokio::time::timeout(SAVES_WITHIN, saved).await.is_err() {
                 endpoint_events::not_saved(SAVES_WITHIN);
             }

@@ -95,7 +95,7 @@ impl Masters {
     ) {
         for seen in &mut self.seen {
             let children = processes_of(&seen.place).map(|found| found.children).unwrap_or_default();
-            self.left_behind.append(&mut std::mem::replace(&mut seen.children, children));
+            self.left_behind.extend(std::mem::replace(&mut seen.children, children));
         }
         self.forget_ended(is_alive);
     }

@@ -94,7 +94,8 @@ impl OldWorkers {
         let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
             return RemovalKind::Anything;
         };
-        let workers = &verified.leaving | self.masters.left_behind();
+        let mut workers = verified.leaving.clone();
+        workers.extend(self.masters.left_behind());
         let users = Users::OldWorkers { reload: self.reloads.count(), workers };
         let since = verified.asked_at;
         let removal = BackendRemoval { resource, revision, addresses, users, since, answers };

@@ -59,12 +59,14 @@ impl Reloads {
         let has_dropped =
             |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
         let is_applied = |name: &&Arc<str>| report.outcome.is_final() && !has_dropped(name);
+        let mut leaving = verified.leaving.clone();
+        leaving.extend(left_behind);
         let reload = Undrained {
             number: self.count,
             resources: report.resources.iter().filter(is_applied).cloned().collect(),
             revision: report.revision,
             asked_at: verified.asked_at,
-            leaving: &verified.leaving | left_behind,
+            leaving,
         };
         if reload.leaving.is_empty() {
             return reload.drained(now);

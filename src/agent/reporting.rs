@@ -24,7 +24,7 @@ use crate::status::systemd::Notifier;
 use crate::status::{Shared, announced, page, pages};
 use crate::world::http::PageListener;
 use crate::world::usage::usage;
-use crate::world::{clock, http, systemd};
+use crate::world::{clock, http, systemd, tasks};
 
 use super::announcers::{self, AnnouncerPlaces};
 use super::news::LastHeard;
@@ -93,14 +93,14 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     let maker = Arc::new(Mutex::new(StatusMaker { surroundings, silent_since: BTreeMap::new(), snapshot: None }));
     let server = Arc::new(PageServer { board, context, health, hosts, announcers, asker, maker });
     let (changes, readers) = watch::channel(0);
-    let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&server), changes)).abort_handle()];
+    let mut tasks = vec![tasks::spawn(look_for_changes(Arc::clone(&server), changes)).abort_handle()];
     for listener in listeners {
         let server = Arc::clone(&server);
         let page = move |request: PageRequest| {
             let server = Arc::clone(&server);
             async move { server.page(&request).await }
         };
-        tasks.push(tokio::spawn(http::serve(listener, page, readers.clone())).abort_handle());
+        tasks.push(tasks::spawn(http::serve(listener, page, readers.clone())).abort_handle());
     }
     Pages(tasks)
 }
@@ -237,7 +237,7 @@ impl PageServer {
             None => announcers::ask(self.announcers.clone()).await,
         };
         let server = Arc::clone(self);
-        let making = tokio::task::spawn_blocking(move || {
+        let making = tasks::spawn_blocking(move || {
             let snapshot = maker.snapshot.take().unwrap_or_else(|| server.snapshot(&mut maker, answers));
             make(maker.snapshot.insert(snapshot))
         });
@@ -260,7 +260,7 @@ impl PageServer {
         let answers = if asks || last.is_none() { Some(announcers::ask(self.announcers.clone()).await) } else { None };
         let mut maker = Arc::clone(&self.maker).lock_owned().await;
         let server = Arc::clone(self);
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = tasks::spawn_blocking(move || {
             let copied = server.copy();
             let before = last.as_ref().map_or(0, |last| last.announced);
             let announced = answers.map_or(before, |answers| announced::fingerprint(&announced::read(answers)));

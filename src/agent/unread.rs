@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::apply::{Context, unread};
 use crate::status::Shared;
 use crate::world::clock;
+use crate::world::tasks;
 
 /// Least pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ impl UnreadLooks {
         }
         put_on_board(context, board);
         if !is_running {
-            self.0 = Some(tokio::spawn(look(Arc::clone(context), board.clone())));
+            self.0 = Some(tasks::spawn(look(Arc::clone(context), board.clone())));
         }
     }
 }
@@ -41,7 +42,7 @@ async fn look(context: Arc<Context>, board: Shared) {
         tokio::time::sleep(pause).await;
         let (looked, start) = (Arc::clone(&context), clock::now());
         // It reads nginx's files, and the loop must not wait for a disk.
-        let looking = tokio::task::spawn_blocking(move || Handle::current().block_on(unread::look_again(&looked)));
+        let looking = tasks::spawn_blocking(move || Handle::current().block_on(unread::look_again(&looked)));
         if looking.await.is_err() {
             return;
         }

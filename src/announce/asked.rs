@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use crate::model::outward::{PageBody, PageRequest, StatusPage};
 use crate::model::status::{ANNOUNCED_PATH, AnnouncerStatus};
 use crate::world::http::{self, PageListener, SocketFile};
+use crate::world::tasks;
 
 /// Most questions that wait for the loop; whoever asks beyond that waits.
 const MAX_ASKING: usize = 4;
@@ -42,7 +43,7 @@ pub(super) fn serve(socket: Option<AnnouncerSocket>) -> (Option<Served>, mpsc::R
         let page = move |request| answer(request, ask.clone());
         // Nobody is sent changes.
         let (_, changes) = watch::channel(0);
-        let task = tokio::spawn(http::serve(PageListener::Local(listener), page, changes)).abort_handle();
+        let task = tasks::spawn(http::serve(PageListener::Local(listener), page, changes)).abort_handle();
         Served { task, _file: file }
     });
     (served, asked)

@@ -11,6 +11,7 @@ use crate::model::lease::LeaseId;
 use crate::model::store::EtcdSettings;
 use crate::world::clock::{self, sleep_until};
 use crate::world::random;
+use crate::world::tasks;
 
 use super::link::EtcdLink;
 use super::registrar::{EtcdAction, EtcdOutcome, KeyNotice, Registrar};
@@ -43,7 +44,7 @@ impl Keeper {
     pub fn start(settings: EtcdSettings, key: String) -> Keeper {
         let (value, values) = watch::channel(None);
         let (leases, lease) = watch::channel(None);
-        Keeper { value, lease, task: tokio::spawn(keep(settings, key, values, leases)) }
+        Keeper { value, lease, task: tasks::spawn(keep(settings, key, values, leases)) }
     }
 
     /// Returns the lease of the key, as it is and will be.

@@ -15,7 +15,7 @@ use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
 use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
-use crate::world::{process, random, terminal};
+use crate::world::{process, random, tasks, terminal};
 
 use super::asked::{AnnouncerSocket, StatusReply};
 use super::draining::DrainWatch;
@@ -368,7 +368,7 @@ impl Announcing {
         if self.services.need_auto()
             && let Some((settings, found)) = self.address_lookup.take()
         {
-            tokio::spawn(lookup::follow(settings, found));
+            tasks::spawn(lookup::follow(settings, found));
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::model::service::{Address, Service, host_and_port};
 use crate::world::probe::{Probe, TlsConfigs};
-use crate::world::{clock, random};
+use crate::world::{clock, random, tasks};
 
 use super::health::{HealthStep, Rating, Slots, first_pause};
 use super::layout::{self, Announcer};
@@ -262,7 +262,7 @@ impl Services {
         let verdicts = self.verdicts.clone();
         let checks =
             Checks { key: key.to_owned(), start: running.start, probe, health, last: Arc::clone(&running.last) };
-        running.checking = Some(tokio::spawn(checks.run((first, slots), verdicts)).abort_handle());
+        running.checking = Some(tasks::spawn(checks.run((first, slots), verdicts)).abort_handle());
     }
 }
 

@@ -16,6 +16,7 @@ use crate::status::endpoint_events;
 use crate::world::dns_forward::{ForwardServers, Forwarder};
 use crate::world::dns_listener::{DnsListener, LONGEST_LISTEN_PAUSE};
 use crate::world::random;
+use crate::world::tasks;
 
 /// The system's file of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -41,7 +42,7 @@ pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
     }
     if let Err(problem) = listen(&service, names) {
         endpoint_events::names_not_answered(&problem);
-        tokio::spawn(listen_later(Arc::clone(&service), names.clone(), problem));
+        tasks::spawn(listen_later(Arc::clone(&service), names.clone(), problem));
     }
     Some(service)
 }

@@ -17,6 +17,7 @@ use crate::model::store::FileSettings;
 use crate::world::folder_reader::BLIND_PAUSE;
 use crate::world::folder_watch::{FolderWatch, Watched, WatchedPlaces};
 use crate::world::fs::folder::{self, TextFile};
+use crate::world::tasks;
 
 /// Time for which the files must be quiet before they are read.
 const QUIET: Duration = Duration::from_millis(50);
@@ -118,7 +119,7 @@ impl FileReader {
             }
         }
         let (settings, read, places) = (self.settings.clone(), self.read, self.places.clone());
-        let reading = self.reading.insert(tokio::task::spawn_blocking(move || {
+        let reading = self.reading.insert(tasks::spawn_blocking(move || {
             let content = read(&settings);
             match places.is_some_and(|places| places.set(&content.watched)) {
                 true => read(&settings),

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::model::health::Health;
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
 use crate::world::etcd::{Connection, MemberAddress, Members};
-use crate::world::{clock, fs, host};
+use crate::world::{clock, fs, host, tasks};
 
 /// Time limit for a store's answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ async fn files(settings: &FileSettings) -> Answer {
         return failed("an earlier look at the files has not ended".to_owned());
     }
     let settings = settings.clone();
-    let look = tokio::task::spawn_blocking(move || {
+    let look = tasks::spawn_blocking(move || {
         let answer = look_at(&settings);
         IS_LOOKING.store(false, Ordering::Release);
         answer

@@ -10,7 +10,7 @@ use crate::model::etcd::EtcdFailure;
 use crate::model::lease::LeaseId;
 use crate::model::store::EtcdSettings;
 use crate::world::etcd::Members;
-use crate::world::{clock, random};
+use crate::world::{clock, random, tasks};
 
 /// Most questions that wait.
 pub const MAX_WAITING: usize = 256;
@@ -26,7 +26,7 @@ pub fn start(
     questions: mpsc::Receiver<LeaseId>,
     learn: impl Fn(LeaseId, Instant, Duration) + Send + 'static,
 ) {
-    tokio::spawn(run(Members::new(settings), questions, learn));
+    tasks::spawn(run(Members::new(settings), questions, learn));
 }
 
 async fn run(

@@ -28,6 +28,7 @@ use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::status::{HeardRevision, StoreMember};
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
+use crate::world::tasks;
 use outbox::Outbox;
 
 /// Maximum number of events that wait for the agent; further ones are merged.
@@ -100,9 +101,9 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
     let requests = Requests { receiver, wanted, known: Arc::clone(&known) };
     let (news, heard) = watch::channel(SourceNews::default());
     let task = match settings {
-        StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet, news)),
-        StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),
-        StoreSettings::Env => tokio::spawn(env::run(requests, outlet)),
+        StoreSettings::Etcd(settings) => tasks::spawn(etcd::run(settings, follow, requests, outlet, news)),
+        StoreSettings::File(settings) => tasks::spawn(file::run(settings, follow, requests, outlet)),
+        StoreSettings::Env => tasks::spawn(env::run(requests, outlet)),
     };
     Handle { events, wishes, known, heard, task }
 }

@@ -64,12 +64,11 @@ pub fn given_up(resources: &BTreeSet<Arc<str>>) {
     );
 }
 
-/// Logs that nginx has taken answers, and has no room for all servers of these upstreams.
-pub fn full_zones(upstreams: &BTreeSet<&str>) {
-    let upstreams = NameList::of(upstreams);
+/// Logs that nginx has taken answers, and has no room for all servers of this upstream.
+pub fn full_zone(upstream: &str) {
     tracing::error!(
-        ?upstreams,
-        "nginx has no room for all endpoints of the upstreams {upstreams}: some get no requests (hint: a larger `zone`, as docs/endpoints.md says)"
+        upstream,
+        "nginx has no room for all endpoints of the upstream {upstream}: some get no requests (hint: a larger `zone`, as docs/endpoints.md says)"
     );
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::model::dns::Srv;
+use crate::world::tasks;
 
 pub(in crate::world) use resolver::Resolver;
 
@@ -161,7 +162,7 @@ fn serve(sources: DnsSources, deadline: Duration, mut questions: mpsc::Receiver<
         let mut current = Current::default();
         while let Some(question) = questions.recv().await {
             let resolver = current.resolver(&sources, deadline);
-            tokio::spawn(async move {
+            tasks::spawn(async move {
                 match question {
                     Question::Addresses(host, reply) => reply.send(async { resolver?.addresses(&host).await }).await,
                     Question::Services(name, reply) => reply.send(async { resolver?.services(&name).await }).await,

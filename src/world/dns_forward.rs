@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::random;
+use crate::world::tasks;
 
 /// Most questions under way.
 const MAX_IN_FLIGHT: usize = 256;
@@ -69,7 +70,7 @@ impl Forwarder {
         let (Ok(permit), Some(id)) = (permit, id) else { return done(None) };
         let servers = self.servers();
         let is_reply = self.is_reply;
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let mut reply = None;
             for server in servers {
                 // A number of our own: a stranger who wants to answer first has to guess it, and the port.

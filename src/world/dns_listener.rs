@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{clock, host};
+use crate::world::tasks;
 
 /// Room for questions that arrive at once: a thousand upstreams ask in the same moment when nginx starts.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
@@ -354,7 +355,7 @@ async fn accept(listener: TcpListener, index: usize, responder: Arc<dyn Respond>
                     }
                 }
                 let responder = Arc::clone(&responder);
-                connections.push_back(tokio::spawn(converse(connection, (index, from), responder)).abort_handle());
+                connections.push_back(tasks::spawn(converse(connection, (index, from), responder)).abort_handle());
             }
             Err(_) => tokio::time::sleep(FAILURE_PAUSE).await,
         }

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::clock;
 use super::folder_watch::{FolderWatch, Watched};
+use crate::world::tasks;
 
 /// Time for which the folders must be quiet before a change is news.
 const QUIET: Duration = Duration::from_millis(100);
@@ -72,7 +73,7 @@ impl<Content: Send + 'static> FolderReader<Content> {
         }
         self.blind_look = None;
         let (places, watched) = (self.watch.as_ref().map(FolderWatch::places), self.watched);
-        let task = tokio::task::spawn_blocking(move || {
+        let task = tasks::spawn_blocking(move || {
             let content = load();
             match places.is_some_and(|places| places.set(watched(&content))) {
                 true => load(),

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::model::outward::{PageBody, PageRequest, StatusPage};
 use crate::world::host;
+use crate::world::tasks;
 
 mod local;
 
@@ -221,7 +222,7 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
 /// Returns a body with an event for each change. It ends if the client does not read for a while.
 fn stream(mut changes: watch::Receiver<u64>) -> Body {
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(1);
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let mut event = format!("retry: 2000\nevent: change\ndata: {}\n\n", *changes.borrow_and_update());
         while matches!(timeout(ANSWER_LIMIT, sender.send_data(Bytes::from(event))).await, Ok(Ok(()))) {
             event = match timeout(STREAM_PAUSE, changes.changed()).await {

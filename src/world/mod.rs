@@ -30,6 +30,7 @@ pub mod refuge;
 pub mod route;
 pub mod signals;
 pub mod systemd;
+pub mod tasks;
 pub mod terminal;
 mod tls;
 pub mod usage;

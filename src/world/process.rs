@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use super::systemd;
 use crate::config::settings::table;
+use crate::world::tasks;
 
 /// Maximum number of bytes of output that are kept; further ones are only counted.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
@@ -174,8 +175,8 @@ async fn run_captured(
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     let mut registered = Registered::new(group);
     let readers = [
-        child.stdout.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
-        child.stderr.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
+        child.stdout.take().map(|pipe| tasks::spawn(capture(pipe, Arc::clone(output)))),
+        child.stderr.take().map(|pipe| tasks::spawn(capture(pipe, Arc::clone(output)))),
     ];
     let finish = async {
         if let Some(mut pipe) = child.stdin.take() {

@@ -1,6 +1,7 @@
 //! The peer of an upstream that has none on purpose: it answers every HTTP request with 503, and closes any other connection. Never
 //! reads more than the beginning of a request.
 
+use crate::world::tasks;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub fn start(address: IpAddr) -> SocketAddr {
         TcpListener::from_std(listener)
     });
     if let Ok(listener) = bound {
-        tokio::spawn(serve(listener));
+        tasks::spawn(serve(listener));
     }
     address
 }
@@ -41,7 +42,7 @@ async fn serve(listener: TcpListener) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((connection, _)) => {
-                tokio::spawn(async move {
+                tasks::spawn(async move {
                     timeout(LIMIT, answer(connection)).await.ok();
                     drop(place);
                 });

@@ -12,6 +12,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 
 use crate::model::dns::Srv;
+use crate::world::tasks;
 
 /// The name servers and the search list. Clones share the connections.
 #[derive(Clone)]
@@ -93,7 +94,7 @@ impl Resolver {
         for candidate in self.candidates(&name) {
             let mut found = Vec::new();
             let lookups =
-                kinds.iter().map(|kind| tokio::spawn(records(self.servers.clone(), candidate.clone(), *kind)));
+                kinds.iter().map(|kind| tasks::spawn(records(self.servers.clone(), candidate.clone(), *kind)));
             for lookup in lookups.collect::<Vec<_>>() {
                 match lookup.await {
                     Ok(Ok(records)) => found.extend(records),

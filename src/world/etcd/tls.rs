@@ -15,6 +15,7 @@ use tower::{Service, service_fn};
 use super::{MemberAddress, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
+use crate::world::tasks;
 use crate::world::tls::{self, HTTP_2, LateRefusal, TlsRefusal};
 
 /// Connects to `member`, the way `prepare` wants the transport to be. `late` shows what the server refuses after that.
@@ -35,9 +36,7 @@ pub(super) async fn connect(
         return transport.connect().await.map_err(|error| cannot(failure::cause(&error)));
     }
     let tls = settings.tls.clone().unwrap_or_default();
-    let mut config = read_files(tls).await.map_err(unusable)?;
-    config.alpn_protocols = vec![HTTP_2.to_vec()];
-    let config = Arc::new(config);
+    let config = read_files(tls).await.map_err(unusable)?;
     let name = member.server_name.as_ref().unwrap_or(&member.host);
     let name = ServerName::try_from(name.clone())
         .map_err(|_| unusable(format!("`{name}` is not a valid server name for TLS")))?;
@@ -64,14 +63,15 @@ pub(super) async fn connect(
 static READS: Semaphore = Semaphore::const_new(8);
 
 /// Reads the certificates on a thread of its own: a folder that does not respond holds up nothing but this connection.
-async fn read_files(tls: TlsSettings) -> Result<ClientConfig, String> {
+async fn read_files(tls: TlsSettings) -> Result<Arc<ClientConfig>, String> {
     let held = READS.try_acquire().map_err(|_| "earlier reads of the certificate files have not ended".to_owned())?;
     let read = move || {
-        let config = tls::client(tls.ca.as_deref(), tls.insecure, identity(&tls)?);
-        drop(held);
-        config
+        let _held = held;
+        let mut config = tls::client(tls.ca.as_deref(), tls.insecure, identity(&tls)?)?;
+        config.alpn_protocols = vec![HTTP_2.to_vec()];
+        Ok(Arc::new(config))
     };
-    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
+    tasks::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
 /// Returns the files of our certificate and its key, if there is one.

@@ -10,6 +10,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::model::service::CheckTls;
 use crate::world::host::{self, FileStamp};
+use crate::world::tasks;
 use crate::world::tls::{self, LateRefusal, SecureStream, TlsRefusal};
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
@@ -48,7 +49,7 @@ impl TlsConfigs {
             Arc::clone(all.entry((tls.clone(), protocol)).or_default())
         };
         let mut known = known.lock_owned().await;
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = tasks::spawn_blocking(move || {
             let stamp = tls.ca.as_deref().and_then(host::file_stamp);
             if let Some((_, config)) = known.as_ref().filter(|(before, _)| *before == stamp) {
                 return Ok(Arc::clone(config));

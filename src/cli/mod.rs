@@ -129,7 +129,7 @@ fn parse_arguments() -> Result<Invocation, EarlyExit> {
         let environment = |name: &str| host::env(name);
         let mut read_file = |path: &std::path::Path| {
             // It may keep us waiting for ever, and nothing has begun that a signal would have to end in order.
-            if !fs::is_file(path) {
+            if host::exists(path) && !fs::is_file(path) {
                 init::let_signals_through();
             }
             fs::read_bytes(path)

@@ -114,8 +114,16 @@ pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
 
 /// Returns the words of a command, with those of the commands in it that a shell runs: `nginx` and `-t` of `sh -c 'nginx -t'`, too.
 fn all_words(shell_text: &str) -> Vec<String> {
+    words_within(shell_text, MAX_SHELLS)
+}
+
+/// Most shells within each other that a command is looked through.
+const MAX_SHELLS: usize = 4;
+
+fn words_within(shell_text: &str, shells: usize) -> Vec<String> {
     let inner = |word: String| {
-        let inner = if is_nginx(&word) || !word.contains(char::is_whitespace) { Vec::new() } else { all_words(&word) };
+        let may_be_command = shells > 0 && word.contains(char::is_whitespace) && !is_nginx(&word);
+        let inner = if may_be_command { words_within(&word, shells - 1) } else { Vec::new() };
         if inner.iter().any(|word| is_nginx(word)) { inner } else { vec![word] }
     };
     words(shell_text).into_iter().flat_map(inner).collect()
@@ -245,6 +253,7 @@ mod tests {
         ] {
             assert_eq!(files_named_in(of_others), (None, None), "{of_others}");
         }
+        assert_eq!(files_named_in("'nginx\u{a0}-c /n.conf'"), (None, None), "a shell does not split there");
         for of_nginx in ["sh -c 'nginx -c /n.conf -t'", "nginx: master process /opt/edge -c /n.conf"] {
             assert_eq!(files_named_in(of_nginx).0, Some("/n.conf".into()), "{of_nginx}");
         }

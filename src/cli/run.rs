@@ -379,12 +379,13 @@ pub(super) fn confdirs(settings: &Settings) -> Confdirs {
 
 /// Returns the style of differences.
 pub(super) fn style(settings: &Settings) -> Style {
+    let is_for_terminal = terminal::is_terminal();
     let color = match settings.preview.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => terminal::is_terminal(),
+        Color::Auto => is_for_terminal,
     };
-    Style { context_lines: settings.preview.context_lines, color }
+    Style { context_lines: settings.preview.context_lines, color, is_for_terminal }
 }
 
 /// Logs that one file would change or cannot be written, and returns the exit code that says so; shows the difference, if a style is

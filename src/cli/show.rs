@@ -18,7 +18,7 @@ use crate::config::settings::{LogLevel, Settings};
 use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
 use crate::model::refusal::Refusal;
-use crate::model::text::{counted, shown};
+use crate::model::text::{self, counted, shown};
 use crate::model::tree::Tree;
 use crate::status::Shared;
 use crate::world::signals::Signals;
@@ -75,8 +75,8 @@ pub(super) async fn render(settings: Settings, name: &str, line: Option<usize>, 
             terminal::print(&format!("==> {} <==\n", rendered.resource.dest.display()));
         }
         match line {
-            Some(line) => terminal::print(&numbered(&rendered.bytes, line)),
-            None => terminal::print_bytes(&rendered.bytes),
+            Some(line) => terminal::print(&text::lines(&numbered(&rendered.bytes, line))),
+            None => terminal::print_file(&rendered.bytes),
         }
     };
     let plan = OncePlan {

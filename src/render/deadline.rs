@@ -26,6 +26,13 @@ impl Deadline {
         Deadline { facts: Arc::clone(facts), end, questions: Cell::new(0), has_passed: Cell::new(false) }
     }
 
+    /// Returns one that has passed, of ten seconds.
+    #[cfg(test)]
+    pub(super) fn passed() -> Deadline {
+        let facts: Arc<dyn Facts> = Arc::new(super::facts::NoWorld);
+        Deadline { end: Some((Instant::now(), Duration::from_secs(10))), ..Deadline::new(&facts) }
+    }
+
     /// Checks whether the time is over. Looks at the clock only now and then, which costs less.
     pub(super) fn has_passed(&self) -> bool {
         let questions = self.questions.get().wrapping_add(1);

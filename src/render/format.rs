@@ -1,5 +1,5 @@
 //! `output_format`: checks whether rendered bytes parse as the declared format. Only syntax, never meaning; error texts
-//! give the place and the kind of mistake, and quote nothing of the output.
+//! give the place and the kind of mistake, and quote nothing of the output. What takes longer than a render may is refused.
 
 mod xml;
 
@@ -9,6 +9,7 @@ use std::fmt;
 use saphyr_parser::{Event, Marker, Parser};
 use serde::de::IgnoredAny;
 
+use super::deadline::Deadline;
 use crate::config::separators;
 use crate::model::problem::Position;
 use crate::model::resource::OutputFormat;
@@ -46,15 +47,15 @@ impl std::error::Error for FormatError {}
 /// Parses `bytes` and throws the result away. nginx configuration is not parsed: nginx itself checks it.
 ///
 /// # Errors
-/// The first mistake.
-pub fn check(bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
+/// The first mistake, or that the time was over before the end.
+pub(super) fn check(bytes: &[u8], format: OutputFormat, deadline: &Deadline) -> Result<(), FormatError> {
     let error = |place, message: String| FormatError { format, place, message };
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Err(error(None, "it is not UTF-8".to_owned()));
     };
     let mistake = match format {
         OutputFormat::Json => json(text),
-        OutputFormat::Yaml => yaml(text),
+        OutputFormat::Yaml => yaml(text, deadline),
         OutputFormat::Toml => toml(text),
         OutputFormat::Xml => xml(text),
         OutputFormat::Nginx => None,
@@ -74,7 +75,7 @@ fn json(text: &str) -> Option<FormatMistake> {
 /// Levels of nesting in YAML.
 const MAX_DEPTH: usize = 128;
 
-fn yaml(text: &str) -> Option<FormatMistake> {
+fn yaml(text: &str, deadline: &Deadline) -> Option<FormatMistake> {
     let mut levels: Vec<Level> = Vec::new();
     for step in Parser::new_from_str(text) {
         let (event, span) = match step {
@@ -82,6 +83,13 @@ fn yaml(text: &str) -> Option<FormatMistake> {
             Err(error) => return Some((Some(place_of(error.marker())), "syntax error".to_owned())),
         };
         let place = Some(place_of(&span.start));
+        if deadline.has_passed() {
+            let timeout = deadline.timeout();
+            return Some((
+                place,
+                format!("the check takes longer than {timeout:?} (hint: --render-timeout sets this limit)"),
+            ));
+        }
         let opens = match event {
             Event::Scalar(ref value, ..) => {
                 if levels.last_mut().is_some_and(|level| !level.take_scalar(value)) {
@@ -188,10 +196,19 @@ fn xml(text: &str) -> Option<FormatMistake> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::render::Facts;
+    use crate::render::facts::NoWorld;
 
     fn verdict(text: &str, format: OutputFormat) -> String {
-        check(text.as_bytes(), format).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+        let facts: Arc<dyn Facts> = Arc::new(NoWorld);
+        verdict_within(text, format, &Deadline::new(&facts))
+    }
+
+    fn verdict_within(text: &str, format: OutputFormat, deadline: &Deadline) -> String {
+        check(text.as_bytes(), format, deadline).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
     }
 
     #[test]
@@ -235,7 +252,8 @@ mod tests {
         ] {
             assert_eq!(verdict(text, format), format!("the output is not {expected}"), "{text:?}");
         }
-        assert_eq!(check(b"\xff", Json).unwrap_err().to_string(), "the output is not JSON: it is not UTF-8");
+        let error = check(b"\xff", Json, &Deadline::passed()).unwrap_err();
+        assert_eq!(error.to_string(), "the output is not JSON: it is not UTF-8");
     }
 
     #[test]
@@ -249,6 +267,15 @@ mod tests {
         let zeros = format!("a=[{}]", "0,".repeat(2_000_001));
         let expected = "the output is not TOML: it has too many values to be checked";
         assert_eq!(verdict(&zeros, OutputFormat::Toml), expected);
+    }
+
+    #[test]
+    fn a_check_whose_time_is_over_is_given_up() {
+        let lists = format!("a:\n{}", "- [1, 2]\n".repeat(10));
+        assert_eq!(verdict(&lists, OutputFormat::Yaml), "fine");
+        let expected = "the output is not YAML: line 4, column 7: the check takes longer than 10s \
+                        (hint: --render-timeout sets this limit)";
+        assert_eq!(verdict_within(&lists, OutputFormat::Yaml, &Deadline::passed()), expected);
     }
 
     #[test]

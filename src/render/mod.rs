@@ -11,7 +11,7 @@ mod deadline;
 mod escape;
 mod facts;
 mod folders;
-pub mod format;
+mod format;
 mod go;
 mod library;
 mod lists;
@@ -26,6 +26,7 @@ mod window;
 
 pub use asks::Ask;
 pub use facts::Facts;
+pub use format::FormatError;
 pub use go::convert;
 pub use memory::Memory;
 pub use output::MAX_OUTPUT_BYTES;

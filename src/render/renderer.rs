@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::asks::{self, Ask};
+use super::deadline::Deadline;
 use super::facts::Facts;
+use super::format::{self, FormatError};
 use super::go::{self, GoTemplates};
 use super::memory::Memory;
 use super::rendering::Rendering;
@@ -11,7 +13,7 @@ use super::session::RenderSession;
 use super::template::{Root, TemplateSources};
 use super::tera::{self, TeraTemplates};
 use crate::model::problem::{Position, Problem};
-use crate::model::resource::Engine;
+use crate::model::resource::{Engine, OutputFormat};
 use crate::model::view::View;
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
@@ -114,6 +116,14 @@ impl Renderer {
         let mut session = self.session(&view);
         session.mock = Some(Arc::new(serde_json::Value::Object(data)));
         self.render_in(session, root, &view, &mut Memory::default()).result
+    }
+
+    /// Parses what was rendered, and throws the result away. It may take as long as a render.
+    ///
+    /// # Errors
+    /// The first mistake, or that the time was over before the end.
+    pub fn check_format(&self, bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
+        format::check(bytes, format, &Deadline::new(&self.facts))
     }
 
     fn session(&self, view: &View) -> RenderSession {

@@ -7,6 +7,7 @@ use similar::udiff::UnifiedHunkHeader;
 use similar::{ChangeTag, DiffOp, group_diff_ops};
 
 use crate::model::difference::Difference;
+use crate::model::text;
 
 const RED: &str = "\u{1b}[31m";
 const GREEN: &str = "\u{1b}[32m";
@@ -20,6 +21,8 @@ pub struct Style {
     pub context_lines: usize,
     /// Whether to use terminal colours.
     pub color: bool,
+    /// Whether a terminal reads it, to which no character of a file may be a command.
+    pub is_for_terminal: bool,
 }
 
 /// The lines of two texts, each with its break, and what makes the new ones of the old ones.
@@ -41,8 +44,8 @@ impl<'a> LineDiff<'a> {
     }
 
     /// Returns the lines that these operations keep, take away and add, each with its sign.
-    fn changes(&self, operations: &[DiffOp], color: bool) -> String {
-        let mut text = String::new();
+    fn changes(&self, operations: &[DiffOp], style: Style) -> String {
+        let mut changes = String::new();
         for change in operations.iter().flat_map(|operation| operation.iter_changes(&self.old, &self.new)) {
             let (sign, paint) = match change.tag() {
                 ChangeTag::Delete => ('-', RED),
@@ -50,9 +53,10 @@ impl<'a> LineDiff<'a> {
                 ChangeTag::Equal => (' ', ""),
             };
             let missing = if change.value().ends_with('\n') { "" } else { "\n\\ No newline at end of file\n" };
-            text.push_str(&painted(paint, &format!("{sign}{}{missing}", change.value()), color));
+            let line = if style.is_for_terminal { text::lines(change.value()) } else { change.value().to_owned() };
+            changes.push_str(&painted(paint, &format!("{sign}{line}{missing}"), style.color));
         }
-        text
+        changes
     }
 }
 
@@ -74,10 +78,13 @@ pub fn unified(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>, style: Style
             text.push_str(&names(path, old.is_some(), new.is_some()));
         }
         text.push_str(&painted(CYAN, &format!("{}\n", UnifiedHunkHeader::new(&hunk)), style.color));
-        text.push_str(&diff.changes(&hunk, style.color));
+        text.push_str(&diff.changes(&hunk, style));
     }
     text
 }
+
+/// The style of a shortened difference: whoever shows it knows where it is read.
+const PLAIN_STYLE: Style = Style { context_lines: 0, color: false, is_for_terminal: false };
 
 /// Returns a unified diff of a shortened difference; its line numbers are those of the whole files.
 pub fn of_difference(path: &Path, difference: &Difference) -> String {
@@ -88,7 +95,7 @@ pub fn of_difference(path: &Path, difference: &Difference) -> String {
     let first = difference.first_line;
     let start = |lines: usize| if lines == 0 { first - 1 } else { first };
     text.push_str(&format!("@@ -{},{before} +{},{after} @@\n", start(before), start(after)));
-    text.push_str(&diff.changes(&diff.operations, false));
+    text.push_str(&diff.changes(&diff.operations, PLAIN_STYLE));
     if difference.is_cut {
         text.push_str("\\ The rest is not shown\n");
     }
@@ -108,7 +115,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(old: Option<&str>, new: impl Into<Option<&'static str>>, color: bool, expected: Expect) {
-        let style = Style { context_lines: 1, color };
+        let style = Style { context_lines: 1, color, ..PLAIN_STYLE };
         expected.assert_eq(&unified(
             Path::new("/etc/a.conf"),
             old.map(str::as_bytes),
@@ -122,7 +129,7 @@ mod tests {
         let old: String = (1..=20).map(|n| format!("{n}\n")).collect();
         let new = old.replace("10\n", "ten\n");
         let difference = Difference::between(Some(old.as_bytes()), new.as_bytes());
-        let style = Style { context_lines: 3, color: false };
+        let style = Style { context_lines: 3, ..PLAIN_STYLE };
         let whole = unified(Path::new("/a"), Some(old.as_bytes()), Some(new.as_bytes()), style);
         assert_eq!(of_difference(Path::new("/a"), &difference), whole);
     }
@@ -167,8 +174,14 @@ mod tests {
                 -old
             "#]],
         );
-        let style = Style { context_lines: 0, color: true };
+        let style = Style { color: true, ..PLAIN_STYLE };
         let colored = unified(Path::new("/a"), Some(b"x\n"), Some(b"y\n"), style);
         assert!(colored.contains("\u{1b}[31m-x\u{1b}[0m\n\u{1b}[32m+y\u{1b}[0m\n"), "{colored:?}");
+        let hostile = |is_for_terminal| {
+            let style = Style { is_for_terminal, ..PLAIN_STYLE };
+            unified(Path::new("/a"), Some(b""), Some("\u{1b}[2J\ta\r\n\u{202e}b\n".as_bytes()), style)
+        };
+        assert!(hostile(true).ends_with("\n+\\u{1b}[2J\ta\\r\n+\\u{202e}b\n"), "{:?}", hostile(true));
+        assert!(hostile(false).ends_with("\n+\u{1b}[2J\ta\r\n+\u{202e}b\n"), "for patch, byte by byte");
     }
 }

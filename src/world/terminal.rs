@@ -26,8 +26,11 @@ pub fn print(text: &str) {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
 }
 
-/// Writes bytes to standard output as they are.
-pub fn print_bytes(bytes: &[u8]) {
+/// Writes a file to standard output as it is; to a terminal as lines of text, none of which is a command to it.
+pub fn print_file(bytes: &[u8]) {
+    if is_terminal() {
+        return print(&text::lines(&String::from_utf8_lossy(bytes)));
+    }
     drop(clean_stderr());
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).ok();

@@ -266,16 +266,14 @@ impl Preparation<'_> {
         let (bytes, endpoints) = (rendering.bytes?, rendering.endpoints);
         file.backends.completed();
         if resource.ranges.is_empty() {
-            return render::check_format(resource, bytes).map(Some);
+            return render::check_format(member, bytes).map(Some);
         }
         let found = render::found(member, tree, rendering.tally.as_ref());
         file.left_out = rendering.tally.and_then(|tally| tally.left_out);
         let has_file = resource.guard.needs_live_file(found) && fs::has_content(&resource.dest);
         let decision = self.decide(resource, file, found, has_file);
         match decision.verdict {
-            _ if matches!(self.terms.last_step, LastStep::Show { .. }) => {
-                render::check_format(resource, bytes).map(Some)
-            }
+            _ if matches!(self.terms.last_step, LastStep::Show { .. }) => render::check_format(member, bytes).map(Some),
             Verdict::Keep | Verdict::Hold(_) => Ok(None),
             Verdict::Fail => Err(render::refused(resource, &decision)),
             Verdict::Placeholder if found.backends > 0 => {
@@ -286,7 +284,7 @@ impl Preparation<'_> {
                 self.publish(resource, file, (bytes, endpoints)).map(Some)
             }
             Verdict::Placeholder | Verdict::Apply => {
-                let bytes = render::check_format(resource, bytes)?;
+                let bytes = render::check_format(member, bytes)?;
                 self.publish(resource, file, (bytes, endpoints)).map(Some)
             }
         }

@@ -14,7 +14,7 @@ use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{ListedBackends, Memory, Reads, Renderer, Rendering, Root, STACK_BYTES, SkippedKey, Tally, format};
+use crate::render::{ListedBackends, Memory, Reads, Renderer, Rendering, Root, STACK_BYTES, SkippedKey, Tally};
 use crate::world::panics;
 
 /// The data of `check --mock-data`.
@@ -97,7 +97,7 @@ fn finished(resource: &Resource, result: Result<Vec<u8>, Problem>) -> Result<Arc
 pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
     let bytes =
         member.renderer.render_mock(root(&member.resource, &ServersForm::Lines), data.clone()).map_err(failure)?;
-    check_format(&member.resource, Arc::new(bytes))
+    check_format(member, Arc::new(bytes))
 }
 
 /// Renders one member without its backends, whatever the store says.
@@ -110,7 +110,7 @@ pub(super) fn render_placeholder(
     let view = view(&member.resource, tree);
     require(&member.resource, &view)?;
     let rendering = render_apart(member, view, form, memory, Renderer::render_placeholder)?;
-    let bytes = finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))?;
+    let bytes = finished(&member.resource, rendering.result).and_then(|bytes| check_format(member, bytes))?;
     Ok((bytes, rendering.endpoints))
 }
 
@@ -147,11 +147,11 @@ pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailur
 }
 
 /// Refuses bytes that are not of the resource's `output_format`.
-pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
-    if let Some(output_format) = resource.output_format {
-        let checked = Arc::clone(&bytes);
-        panics::contain_apart(STACK_BYTES, move || format::check(&checked, output_format))
-            .map_err(|place| bug(resource, &place))?
+pub(super) fn check_format(member: &Member, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
+    if let Some(output_format) = member.resource.output_format {
+        let (checked, renderer) = (Arc::clone(&bytes), Arc::clone(&member.renderer));
+        panics::contain_apart(STACK_BYTES, move || renderer.check_format(&checked, output_format))
+            .map_err(|place| bug(&member.resource, &place))?
             .map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
     }
     Ok(bytes)

@@ -301,7 +301,7 @@ settings! {
     RELOAD_CMD_TIMEOUT = setting("reload-cmd-timeout", SettingKind::Duration, Section::Time,
         "how long a reload_cmd may take; 0s: no limit").default("60s");
     RENDER_TIMEOUT = setting("render-timeout", SettingKind::Duration, Section::Time,
-        "how long the render of one file may take, its look-ups of names included; 0s: no limit").default("10s");
+        "how long the render of one file may take, its look-ups of names included, and the check of its output_format too; 0s: no limit").default("10s");
     SHUTDOWN_TIMEOUT = setting("shutdown-timeout", SettingKind::Duration, Section::Time,
         "how long a running transaction may take after SIGTERM").default("30s");
     STOP_TIMEOUT = setting("stop-timeout", SettingKind::Duration, Section::Time,

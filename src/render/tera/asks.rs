@@ -1,6 +1,6 @@
 //! Literal paths that a Tera template asks the store for, found in its tags. Pure.
 
-use super::scan::{self, TagKind};
+use super::calls;
 use crate::model::problem::Positions;
 use crate::render::asks::Ask;
 
@@ -9,76 +9,15 @@ const PATHS: [&str; 4] = ["key", "pattern", "dir", "prefix"];
 
 /// Returns each call of a store function with a literal path, in the order of the text.
 pub(super) fn asks(source: &str) -> Vec<Ask> {
-    let tags = scan::tags(source).filter(|tag| matches!(tag.kind, TagKind::Print | TagKind::Statement));
     let positions = Positions::new(source);
-    tags.flat_map(|tag| calls(source, tag.inside.start, tag.inside.end, &positions)).collect()
-}
-
-/// Returns the calls between two offsets.
-fn calls(source: &str, start: usize, end: usize, positions: &Positions<'_>) -> Vec<Ask> {
-    let mut found = Vec::new();
-    let mut at = start;
-    let mut before = ' ';
-    while at < end {
-        let rest = &source[at..end];
-        let word = scan::identifier(rest);
-        let Some(next) = rest.chars().next() else { break };
-        let length = match (word.len(), scan::string_length(rest)) {
-            (0, Some(length)) => length,
-            (0, None) => next.len_utf8(),
-            (length, _) => length,
-        };
-        // A filter has the name of a function, as `get` does.
-        if !word.is_empty() && !matches!(before, '|' | '.') {
-            let arguments = rest[word.len()..].trim_start().strip_prefix('(').map(arguments).unwrap_or_default();
-            let path = arguments.iter().find(|(name, _)| PATHS.contains(name)).and_then(|(_, value)| value.as_deref());
-            let has_default = arguments.iter().any(|(name, _)| *name == "default");
-            let place = positions.of(at);
-            found.extend(path.and_then(|path| Ask::new(word, path, has_default, place)));
-        }
-        if !next.is_whitespace() {
-            before = next;
-        }
-        at += length;
-    }
-    found
-}
-
-/// Returns the named arguments of a call, from behind its bracket; the value of each that is a literal and nothing more.
-fn arguments(text: &str) -> Vec<(&str, Option<String>)> {
-    let mut found = Vec::new();
-    let mut rest = text.trim_start();
-    loop {
-        let name = scan::identifier(rest);
-        let Some(value) = rest[name.len()..].trim_start().strip_prefix('=').filter(|_| !name.is_empty()) else { break };
-        let value = value.trim_start();
-        let end = value_end(value);
-        let literal = scan::string_literal(value);
-        let is_whole = scan::string_length(value).is_some_and(|length| value[length..end].trim().is_empty());
-        found.push((name, literal.filter(|_| is_whole)));
-        match value[end..].strip_prefix(',') {
-            Some(more) => rest = more.trim_start(),
-            None => break,
-        }
-    }
-    found
-}
-
-/// Returns where a value ends: at a comma or bracket that does not belong to it.
-fn value_end(value: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(next) = value[at..].chars().next() {
-        match next {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' if depth == 0 => return at,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 0 => return at,
-            _ => {}
-        }
-        at += scan::string_length(&value[at..]).unwrap_or(next.len_utf8());
-    }
-    value.len()
+    // A filter has the name of a function, as `get` does.
+    let functions = calls::calls(source).filter(|call| !call.is_filter);
+    let ask = |call: calls::WrittenCall<'_>| {
+        let path = call.arguments.iter().find(|argument| PATHS.contains(&argument.name))?.literal.as_deref()?;
+        let has_default = call.arguments.iter().any(|argument| argument.name == "default");
+        Ask::new(call.name, path, has_default, positions.of(call.offset))
+    };
+    functions.filter_map(ask).collect()
 }
 
 #[cfg(test)]

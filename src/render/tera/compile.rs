@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use tera::{ErrorKind, Tera};
 
+use super::calls::{WrittenCall, calls};
 use super::engine::empty;
 use super::error;
+use super::functions;
 use super::incremental;
 use super::limits::{self, Limited, Shifts};
 use super::references::{MAX_CONDITIONS, MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
-use crate::model::problem::{Place, Position, Problem};
+use crate::model::problem::{Place, Position, Positions, Problem};
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
 use crate::render::asks::Ask;
@@ -34,13 +36,18 @@ pub(in crate::render) fn compile(
         names.iter().any(|name| references.scans[name.as_str()].asks_for_backends)
     };
     let asking = reached.iter().filter(asks).map(|(root, _)| root.clone()).collect();
+    let mut mistakes = ArgumentMistakes { sources, of_template: HashMap::new() };
     let mut compiler = Compiler { kept: references.kept(), references, compiled: TeraTemplates::new(reached, asking) };
     let mut problems = Vec::new();
     for mode in [Escape::None, Escape::Nginx] {
         let of_mode = || tera_roots().filter(|(_, root)| root.escape == mode);
         let failed = compiler.compile(mode, &of_mode().map(|(_, root)| root.name).collect());
         for (index, root) in of_mode() {
-            problems.extend(failed.get(root.name).into_iter().flatten().map(|problem| (index, problem.clone())));
+            let found = match failed.get(root.name) {
+                Some(found) => found.clone(),
+                None => mistakes.of(compiler.compiled.reached(root.name)),
+            };
+            problems.extend(found.into_iter().map(|problem| (index, problem)));
         }
     }
     (compiler.compiled, problems)
@@ -53,6 +60,39 @@ pub(in crate::render) fn asks(sources: &TemplateSources, names: &[String]) -> Ve
         asks.into_iter().map(|ask| ask.in_template(name)).collect::<Vec<_>>()
     };
     names.iter().flat_map(of_template).collect()
+}
+
+/// Arguments that our functions do not have: Tera finds them only when it comes to the call.
+struct ArgumentMistakes<'a> {
+    sources: &'a TemplateSources,
+    of_template: HashMap<String, Vec<Problem>>,
+}
+
+impl ArgumentMistakes<'_> {
+    /// Returns those of templates that Tera has compiled.
+    fn of(&mut self, templates: &[String]) -> Vec<Problem> {
+        let mut found = Vec::new();
+        for name in templates {
+            if !self.of_template.contains_key(name) {
+                let source = self.sources.get(name).map(|source| &**source).unwrap_or_default();
+                self.of_template.insert(name.clone(), argument_mistakes(name, source));
+            }
+            found.extend(self.of_template.get(name).into_iter().flatten().cloned());
+        }
+        found
+    }
+}
+
+/// Returns the arguments in one template that our functions do not have.
+fn argument_mistakes(name: &str, source: &str) -> Vec<Problem> {
+    let positions = Positions::new(source);
+    let of_call = |call: WrittenCall<'_>| {
+        let function = functions::find(call.name, call.is_filter)?;
+        let mut refusals =
+            call.arguments.iter().filter_map(|argument| function.refuse_argument(argument.name, call.is_filter));
+        Some(refusals.next()?.at(Place::at(Path::new(name), positions.of(call.offset))))
+    };
+    calls(source).filter_map(of_call).collect()
 }
 
 /// Compiles roots of one mode after the other.

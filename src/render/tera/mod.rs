@@ -1,6 +1,7 @@
 //! Tera templates, with confd's functions.
 
 mod asks;
+mod calls;
 mod compile;
 mod engine;
 mod error;

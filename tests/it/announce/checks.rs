@@ -56,11 +56,15 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
 fn http_is_judged_by_status_and_body() {
     let mut world = World::new();
     let good = Backend::saying("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nthe pool is up\n");
+    let pieces: String = "the pool is up\n".chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
+    let split = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{pieces}0\r\n\r\n");
+    let split = Backend::saying(split.leak());
     let bad = Backend::saying("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let mute = Backend::silent();
     let url = |backend: &Backend| format!("http://{}/healthz?full=1", backend.address());
     check(&mut world, &good.address(), &["--check", &url(&good)], None);
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-body", "pool is up"], None);
+    check(&mut world, &split.address(), &["--check", &url(&split), "--check-body", "pool is up"], None);
     let down = &["--check", &url(&good), "--check-body", "pool is down"];
     check(&mut world, &good.address(), down, Some("the body does not contain the expected text"));
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-status", "204"], Some("HTTP status 200"));

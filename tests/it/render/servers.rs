@@ -168,11 +168,13 @@ fn a_placeholder_has_a_name_without_endpoints() {
     }
 }
 
-/// Renders with `escape = "nginx"`; an error without its place.
+/// Compiles and renders with `escape = "nginx"`; an error without its place.
 fn escaped(template: &str, root: Root<'_>) -> Result<String, String> {
     let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
     let (renderer, problems) = compile(&sources, &[root], Arc::new(FixedFacts));
-    assert_eq!(problems, [], "{template}");
+    if let Some((_, problem)) = problems.into_iter().next() {
+        return Err(problem.message);
+    }
     let rendering = renderer.render(root, &view(KEYS), &mut Memory::default());
     rendering.result.map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|problem| problem.message)
 }

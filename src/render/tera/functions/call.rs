@@ -82,6 +82,29 @@ impl TeraFunction {
         std::iter::once(self.name).chain(self.alias)
     }
 
+    /// Returns an error that names it.
+    fn failure(&self, what: impl std::fmt::Display) -> Problem {
+        Problem::new(format!("`{}`: {what}", self.name))
+    }
+
+    /// Returns what is wrong with an argument of this name; `None` if it has one.
+    pub(in crate::render::tera) fn refuse_argument(&self, name: &str, is_filter: bool) -> Option<Problem> {
+        let known = || self.arguments.iter().map(|argument| argument.trim_end_matches('?'));
+        if is_filter && self.form.subject() == Some(name) {
+            return Some(self.failure(format!("argument `{name}` is already the filtered value")));
+        }
+        if known().any(|argument| argument == name || argument == "…") {
+            return None;
+        }
+        let failure = self.failure(format!("has no argument `{name}`"));
+        let list = known().collect::<Vec<_>>().join(", ");
+        Some(match nearest(name, known()) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None if list.is_empty() => failure.hint("it takes none"),
+            None => failure.hint(format!("it takes {list}")),
+        })
+    }
+
     pub(super) fn call(&'static self, subject: Option<&Value>, kwargs: &Kwargs) -> TeraResult<Value> {
         let call = TeraCall { function: self, subject, kwargs };
         TeraRun::with(|run| {
@@ -108,28 +131,14 @@ pub(super) struct TeraCall<'a> {
 impl<'a> TeraCall<'a> {
     /// Refuses arguments that the function does not have: a misspelt `default` must not pass unseen.
     pub(super) fn check_names(&self) -> Result<(), Problem> {
-        let known = || self.function.arguments.iter().map(|argument| argument.trim_end_matches('?'));
-        for (name, _) in self.kwargs.iter() {
-            let name = name.as_str().unwrap_or_default();
-            if self.subject.is_some() && self.function.form.subject() == Some(name) {
-                return Err(self.failure(format!("argument `{name}` is already the filtered value")));
-            }
-            if !known().any(|argument| argument == name || argument == "…") {
-                let failure = self.failure(format!("has no argument `{name}`"));
-                let list = known().collect::<Vec<_>>().join(", ");
-                return Err(match nearest(name, known()) {
-                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
-                    None if list.is_empty() => failure.hint("it takes none"),
-                    None => failure.hint(format!("it takes {list}")),
-                });
-            }
-        }
-        Ok(())
+        let names = self.kwargs.iter().map(|(name, _)| name.as_str().unwrap_or_default());
+        let mut refusals = names.filter_map(|name| self.function.refuse_argument(name, self.subject.is_some()));
+        refusals.next().map_or(Ok(()), Err)
     }
 
     /// Returns an error that names the function.
     pub(super) fn failure(&self, what: impl std::fmt::Display) -> Problem {
-        Problem::new(format!("`{}`: {what}", self.function.name))
+        self.function.failure(what)
     }
 
     /// Puts the function's name before an error of the library.

@@ -109,6 +109,15 @@ pub(super) fn impure_names() -> BTreeSet<&'static str> {
     impure.into_iter().flatten().flat_map(TeraFunction::names).chain(["super"]).collect()
 }
 
+/// Returns the function of ours that this name calls, as a filter or not.
+pub(super) fn find(name: &str, is_filter: bool) -> Option<&'static TeraFunction> {
+    let is_written_so = |function: &TeraFunction| match is_filter {
+        true => function.form.subject().is_some(),
+        false => function.form.is_function(),
+    };
+    all().find(|function| is_written_so(function) && function.names().any(|known| known == name))
+}
+
 /// Returns everything that can be called as `name(…)`.
 pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
     all().filter(|function| function.form.is_function()).flat_map(TeraFunction::names).chain(["range"])

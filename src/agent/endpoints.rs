@@ -3,10 +3,10 @@
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use std::{fmt, io};
 
 use super::catalog::{self, Member};
 use super::upstreams::KnownUpstreams;
@@ -329,11 +329,21 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
         return Err("there is no address to listen at (hint: --endpoints-listen)".to_owned());
     };
     let listener = DnsListener::bind(addresses)
-        .map_err(|(address, error)| {
-            format!("cannot listen at {address}: {error} (hint: --endpoints-listen; each upstreamd on a machine needs an address of its own)")
-        })?;
-    EndpointService::start(listener, refuge::start(first.ip()), state_folder)
+        .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: {})", listen_hint(&error)))?;
+    let missing =
+        |address: SocketAddr, error: &io::Error| endpoint_events::no_refuge(address, error, listen_hint(error));
+    EndpointService::start(listener, refuge::start(first.ip(), missing), state_folder)
         .map_err(|error| format!("there is no thread to answer with: {error}"))
+}
+
+/// Returns what to do if an address cannot be had.
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs root or CAP_NET_BIND_SERVICE; --endpoints-listen sets a different one"
+        }
+        _ => "--endpoints-listen; each upstreamd on a machine needs an address of its own",
+    }
 }
 
 /// Returns whether the template of a resource prints `servers()`, so that its way matters.

@@ -13,6 +13,7 @@ use crate::model::endpoints::DOMAIN;
 use crate::model::event::Event;
 use crate::model::lease::LeaseId;
 use crate::model::range::KeyRanges;
+use crate::model::text::counted;
 use crate::model::tree::Tree;
 use crate::world::clock;
 use crate::world::dns_forward::{ForwardWay, Forwarder};
@@ -28,8 +29,10 @@ const MAX_LOGGED: usize = 3;
 /// Answers about names of the store.
 pub struct NameService {
     places: NamePlaces,
-    /// Whether the store shows all that names are made from.
-    is_shown: AtomicBool,
+    /// Those that the store shows; `None` before it was read.
+    shown: Mutex<Option<NamePlaces>>,
+    /// Whether these are all.
+    shows_all: AtomicBool,
     newer: Mutex<StoreNews>,
     /// Records, once there are some to know; used by the thread that answers.
     table: Mutex<Option<NameTable>>,
@@ -91,7 +94,8 @@ impl NameService {
     ) -> Arc<NameService> {
         Arc::new(NameService {
             places,
-            is_shown: AtomicBool::new(false),
+            shown: Mutex::default(),
+            shows_all: AtomicBool::new(false),
             newer: Mutex::default(),
             table: Mutex::default(),
             lease_times: Mutex::default(),
@@ -119,32 +123,39 @@ impl NameService {
 
     /// Takes note of an event of the store. Returns whether the tree that it makes has to be published.
     pub fn note(&self, event: &Event) -> bool {
-        let is_shown = self.is_shown_after(event);
-        if is_shown {
-            self.news().leases.note(event, &self.ranges());
+        let shown = match event {
+            Event::Snapshot { ranges, .. } => self.show(self.places.shown_by(ranges)),
+            Event::Changes { .. } => self.shown().clone().unwrap_or_default(),
+            Event::Lost { .. } | Event::Regained => return false,
+        };
+        if shown.is_any() {
+            self.news().leases.note(event, &shown.ranges());
         }
-        is_shown
+        shown.is_any()
     }
 
-    fn is_shown_after(&self, event: &Event) -> bool {
-        match event {
-            Event::Snapshot { ranges, .. } => {
-                let is_shown = ranges.covers(&self.ranges());
-                if self.is_shown.swap(is_shown, Ordering::Relaxed) && !is_shown {
-                    *self.news() = StoreNews::default();
-                    *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                }
-                if !is_shown {
-                    tracing::warn!(
-                        "the store does not show the keys that names are made from; their questions fail (hint: the role of the user \
-                         in etcd needs to read /skydns and /services)"
-                    );
-                }
-                is_shown
-            }
-            Event::Changes { .. } => self.is_shown.load(Ordering::Relaxed),
-            Event::Lost { .. } | Event::Regained => false,
+    /// Answers from these places from now on, once their tree is there.
+    fn show(&self, shown: NamePlaces) -> NamePlaces {
+        let before = self.shown().replace(shown.clone());
+        if before.as_ref() == Some(&shown) {
+            return shown;
         }
+        *self.news() = StoreNews::default();
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let missing = self.places.missing_in(&shown);
+        self.shows_all.store(missing.is_empty(), Ordering::Relaxed);
+        match before {
+            _ if !missing.is_empty() => {
+                let missing = missing.join(" and ");
+                tracing::warn!(
+                    "the store does not show the keys that names are made from; their questions fail (hint: the role of the user in \
+                     etcd needs to read {missing})"
+                );
+            }
+            Some(_) => tracing::info!("the store shows all keys that names are made from again"),
+            None => {}
+        }
+        shown
     }
 
     /// Publishes a tree: the next question is answered from it.
@@ -158,6 +169,10 @@ impl NameService {
         self.lease_times.lock().unwrap_or_else(PoisonError::into_inner).learn(lease, sent, left);
     }
 
+    fn shown(&self) -> MutexGuard<'_, Option<NamePlaces>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn news(&self) -> MutexGuard<'_, StoreNews> {
         self.newer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,14 +183,20 @@ impl NameService {
         let Some(tree) = news.tree.take() else { return };
         let leases = std::mem::take(&mut news.leases);
         drop(news);
+        let shown = self.shown().clone().unwrap_or_default();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
+        let table = table.get_or_insert_with(|| NameTable::new(shown));
         let skipped = table.update(tree, leases);
-        for (key, reason) in skipped.iter().take(MAX_LOGGED) {
+        let (named, more) = skipped.split_at(skipped.len().min(MAX_LOGGED));
+        for (key, reason) in named {
             tracing::warn!(key, "no name is made from the key {key}: {reason}");
         }
-        if let Some(more) = skipped.len().checked_sub(MAX_LOGGED).filter(|more| *more > 0) {
-            tracing::warn!(more, "no names are made from {more} more keys");
+        for (key, reason) in more {
+            tracing::debug!(key, "no name is made from the key {key}: {reason}");
+        }
+        if !more.is_empty() {
+            let more = counted(more.len(), "more key");
+            tracing::warn!("no names are made from {more} (hint: --log-level debug names them)");
         }
     }
 
@@ -191,21 +212,22 @@ impl NameService {
         let turn = (random::fraction() * f64::from(u32::MAX)) as usize;
         let limit = limit.unwrap_or_else(|| question.udp_limit());
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = match &*table {
-            Some(table) => {
-                let mut leases = self.lease_times.lock().unwrap_or_else(PoisonError::into_inner);
-                let answer =
-                    skydns::answer(table, &question, limit, Moment { turn, now: clock::now(), leases: &mut leases });
-                // One for which there is no room is wanted again by a later question.
-                for lease in leases.take_wanted() {
-                    self.lease_questions.try_send(lease).ok();
-                }
-                answer
+        let (known, nothing) = (table.as_ref(), NamePlaces::default());
+        let shown = known.map_or(&nothing, NameTable::places);
+        let is_whole = known.is_some() && self.shows_all.load(Ordering::Relaxed);
+        let answer = if !is_whole && self.places.may_have_besides(shown, &question) {
+            Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
+        } else if let Some(table) = known {
+            let mut leases = self.lease_times.lock().unwrap_or_else(PoisonError::into_inner);
+            let answer =
+                skydns::answer(table, &question, limit, Moment { turn, now: clock::now(), leases: &mut leases });
+            // One for which there is no room is wanted again by a later question.
+            for lease in leases.take_wanted() {
+                self.lease_questions.try_send(lease).ok();
             }
-            None if self.places.may_have(&question) => {
-                Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
-            }
-            None => None,
+            answer
+        } else {
+            None
         };
         drop(table);
         let may_ask = self.forwarder.is_some() && question.wants_recursion && !is_nginxs(&question);

@@ -97,3 +97,10 @@ pub fn answering_names(addresses: &[SocketAddr], domain: Option<&str>, services_
 pub fn names_not_answered(problem: &str) {
     tracing::error!("cannot answer questions for names of the store: {problem}; everything else goes on");
 }
+
+/// Logs that nobody answers for upstreams without backends.
+pub fn no_refuge(address: SocketAddr, error: &std::io::Error, hint: &str) {
+    tracing::warn!(
+        "an upstream without backends gives 502 instead of 503 until upstreamd can listen at {address}: {error} (hint: {hint})"
+    );
+}

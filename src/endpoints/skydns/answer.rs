@@ -26,7 +26,7 @@ const ENOUGH_TO_EXIST: usize = 1000;
 pub struct NameAnswer {
     /// The message.
     pub bytes: Vec<u8>,
-    /// A host outside our domains that it leads to, whose addresses are missing.
+    /// The host outside our domains that it leads to first, whose addresses are missing.
     pub unfinished: Option<Name>,
 }
 
@@ -157,7 +157,8 @@ impl<'t> Answering<'t> {
         !finder.at_or_below(labels, domain.labels.len()).is_empty()
     }
 
-    /// Adds the addresses of these records of `owner`, and those that the names they have lead to. `chain`: the names that led here.
+    /// Adds the addresses of these records of `owner`, and behind them those that the names they have lead to: a client that follows a name
+    /// looks at nothing of `owner` any more, as glibc does. `chain`: the names that led here.
     fn addresses(
         &self,
         owner: &Name,
@@ -166,7 +167,9 @@ impl<'t> Answering<'t> {
         chain: &mut Vec<Name>,
         to: &mut Vec<Record>,
     ) {
-        for record in found {
+        let (names, addresses): (Vec<&SkyRecord>, Vec<&SkyRecord>) =
+            found.iter().partition(|record| matches!(record.host, SkyHost::Name(_)));
+        for record in addresses.into_iter().chain(names) {
             if to.len() > self.most {
                 return;
             }
@@ -191,14 +194,12 @@ impl<'t> Answering<'t> {
         }
     }
 
-    /// Returns the only host outside our domains that these records lead to.
+    /// Returns the first host outside our domains that these records lead to: the one that a client follows.
     fn unfinished(&self, records: &[Record]) -> Option<Name> {
-        let mut foreign = records.iter().filter_map(|record| match &record.data {
-            RData::CNAME(host) if self.own(&labels::of_name(host)?).is_none() => Some(&host.0),
+        records.iter().find_map(|record| match &record.data {
+            RData::CNAME(host) if self.own(&labels::of_name(host)?).is_none() => Some(host.0.clone()),
             _ => None,
-        });
-        let first = foreign.next()?;
-        foreign.all(|other| other == first).then(|| first.clone())
+        })
     }
 
     /// Adds the SRV records, and the addresses of their hosts.

@@ -85,8 +85,8 @@ impl SkyRecord {
                     record.priority = or_default(value, DEFAULT_PRIORITY).ok_or("`priority` is not 0 to 65535")?
                 }
                 "weight" => {
-                    record.weight =
-                        or_default(value, DEFAULT_WEIGHT).ok_or("`weight` is not a whole number of 0 or more")?
+                    record.weight = or_default(value, DEFAULT_WEIGHT)
+                        .ok_or("`weight` is not a whole number from 0 to 4294967295")?
                 }
                 "text" => {
                     let text = value.as_str().ok_or("`text` is not a string")?;
@@ -97,8 +97,8 @@ impl SkyRecord {
                 }
                 "mail" => record.is_mail = value.as_bool().ok_or("`mail` is neither true nor false")?,
                 "ttl" => {
-                    record.ttl_seconds =
-                        or_default(value, DEFAULT_TTL_SECONDS).ok_or("`ttl` is not a whole number of 0 or more")?
+                    record.ttl_seconds = or_default(value, DEFAULT_TTL_SECONDS)
+                        .ok_or("`ttl` is not a whole number from 0 to 4294967295")?
                 }
                 "targetstrip" => strip = number(value).ok_or("`targetstrip` is not a whole number of 0 or more")?,
                 "group" => record.group = Some(value.as_str().ok_or("`group` is not a string")?.to_owned()),

@@ -23,7 +23,7 @@ pub(super) struct Sections {
     pub(super) additional: Vec<Record>,
     /// Hosts whose addresses have been looked up for the additional section.
     pub(super) looked_up: HashSet<Name>,
-    /// The host outside our domains that the answers lead to, if it is one and nothing more is known of it.
+    /// The host outside our domains that the answers lead to first: nothing more is known of it.
     pub(super) unfinished: Option<Name>,
     /// Whether records may stand there twice.
     pub(super) repeats: bool,

@@ -37,13 +37,37 @@ impl NamePlaces {
         self.domain.is_some() || self.services.is_some()
     }
 
-    /// Returns whether a question may be about a name of ours: one in our domains, or an address, whose host the store may have.
-    pub fn may_have(&self, question: &DnsQuestion) -> bool {
+    /// Returns those of them whose keys are all in these ranges.
+    pub fn shown_by(&self, ranges: &KeyRanges) -> NamePlaces {
+        let is_shown = |folder: Option<String>| {
+            folder.is_some_and(|folder| ranges.covers(&KeyRanges::of_directories([folder.as_str()].into_iter())))
+        };
+        NamePlaces {
+            prefix: self.prefix.clone(),
+            domain: self.domain.clone().filter(|_| is_shown(self.skydns_folder())),
+            services: self.services.clone().filter(|_| is_shown(self.services_folder())),
+        }
+    }
+
+    /// Returns the folders that others of these places lack.
+    pub fn missing_in(&self, others: &NamePlaces) -> Vec<String> {
+        let skydns = self.skydns_folder().filter(|_| others.domain.is_none());
+        let services = self.services_folder().filter(|_| others.services.is_none());
+        skydns.into_iter().chain(services).collect()
+    }
+
+    /// Returns whether a question may be about a name of a domain that others of these places lack: one in that domain, or an address,
+    /// whose host the store may have.
+    pub fn may_have_besides(&self, others: &NamePlaces, question: &DnsQuestion) -> bool {
         let name = question.query.name.to_lowercase();
         let is_pointer = question.kind() == RecordType::PTR && name.iter().next_back() == Some(b"arpa");
-        let is_below = |domain: &OwnDomain| domain.name.zone_of(&name);
-        self.domain.as_ref().is_some_and(|domain| is_pointer || is_below(domain))
-            || self.services.as_ref().is_some_and(is_below)
+        let length = |domain: &OwnDomain| domain.name.zone_of(&name).then_some(domain.labels.len());
+        let (skydns, services) = (self.domain.as_ref().and_then(length), self.services.as_ref().and_then(length));
+        // The longest domain has the name.
+        match is_pointer || skydns > services {
+            true => self.domain.is_some() && others.domain.is_none(),
+            false => services.is_some() && others.services.is_none(),
+        }
     }
 
     /// Returns the keys that have to be followed.
@@ -79,7 +103,8 @@ impl NameTable {
         NameTable { places, ..NameTable::default() }
     }
 
-    pub(super) fn places(&self) -> &NamePlaces {
+    /// Returns the places whose records it has.
+    pub fn places(&self) -> &NamePlaces {
         &self.places
     }
 

@@ -21,7 +21,7 @@ use crate::model::backoff::Backoff;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
 use crate::model::report::ReloadEnd;
-use crate::model::resource::Resource;
+use crate::model::resource::{Reload, Resource};
 use crate::nginx::installation::{self, Version};
 use crate::render::Facts;
 use crate::status::endpoint_events;
@@ -207,15 +207,27 @@ impl Endpoints {
             EndpointsChoice::Dns => return None,
             EndpointsChoice::Auto => {}
         }
-        let Some(reload) = resource.reload.as_ref().filter(|reload| reload.mentions_nginx()) else {
+        if !resource.reload.as_ref().is_some_and(Reload::mentions_nginx) {
             return Some("it reloads no nginx".to_owned());
-        };
-        let commands = [reload.command(), resource.check.as_ref()].into_iter().flatten();
-        let program = commands.into_iter().find_map(|command| installation::program_named_in(&command.text));
-        let version = self.facts.as_ref().and_then(|facts| facts.nginx_version(program.as_deref()));
-        let Some(version) = version else { return Some("the version of nginx is not known".to_owned()) };
-        let Version([major, minor, patch]) = version;
-        (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+        }
+        match self.version(resource) {
+            Some(version) => too_old(version),
+            None => Some("the version of nginx is not known".to_owned()),
+        }
+    }
+
+    /// Returns the version of the nginx that a resource's commands name.
+    fn version(&self, resource: &Resource) -> Option<Version> {
+        let reload = resource.reload.as_ref().and_then(Reload::command);
+        let program =
+            reload.into_iter().chain(&resource.check).find_map(|command| installation::program_named_in(&command.text));
+        self.facts.as_ref().and_then(|facts| facts.nginx_version(program.as_deref()))
+    }
+
+    /// Returns why nginx will refuse the file of a resource whose endpoints are said to go by DNS.
+    pub fn why_refused(&self, resource: &Resource) -> Option<String> {
+        resource.reload.as_ref().filter(|_| resource.endpoints == EndpointsChoice::Dns)?;
+        self.version(resource).and_then(too_old)
     }
 
     /// Returns why a file is shown with `server` lines: what a running agent does can be seen in it.
@@ -334,6 +346,12 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
         |address: SocketAddr, error: &io::Error| endpoint_events::no_refuge(address, error, listen_hint(error));
     EndpointService::start(listener, refuge::start(first.ip(), missing), state_folder)
         .map_err(|error| format!("there is no thread to answer with: {error}"))
+}
+
+/// Returns why an nginx of this version cannot ask; `None` if it can.
+fn too_old(version: Version) -> Option<String> {
+    let Version([major, minor, patch]) = version;
+    (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
 }
 
 /// Returns what to do if an address cannot be had.

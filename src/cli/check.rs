@@ -308,8 +308,11 @@ pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
         if !prints_servers(member) {
             continue;
         }
-        let way = endpoints.way_of_agent(&member.resource);
-        terminal::print(&format!("{}: {way}\n", member.resource.name()));
+        let (name, way) = (member.resource.name(), endpoints.way_of_agent(&member.resource));
+        terminal::print(&format!("{name}: {way}\n"));
+        if let Some(reason) = endpoints.why_refused(&member.resource) {
+            terminal::print_error(&format!("warning: {name}: `endpoints` is \"dns\", but {reason}\n"));
+        }
     }
     drop(work);
     for difference in differences(settings, &confdirs, &catalog) {

@@ -1,8 +1,11 @@
-//! Counts what separates the values of a TOML text, before it is parsed: the parser keeps all values, with their places, in a hundred
-//! times the memory of their text, and each gap between them. Pure.
+//! Counts what separates the values of a TOML or YAML text, before it is parsed: the parser keeps all values, with their places, in a
+//! hundred times the memory of their text, and each gap between them. Pure.
 
 /// Most separators of a TOML text.
 pub(crate) const MAX_SEPARATORS: usize = 2_000_000;
+
+/// Most separators of a YAML text: its parser keeps what stands between brackets as a whole, some 350 bytes for each value.
+const MAX_YAML_SEPARATORS: usize = 1_000_000;
 
 /// Gaps between values, and comments, that count as one separator.
 const GAPS: usize = 4;
@@ -11,6 +14,17 @@ const GAPS: usize = 4;
 pub(crate) fn are_too_many(text: &str) -> bool {
     let is_over = |(separators, gaps)| separators + gaps / GAPS > MAX_SEPARATORS;
     text.len() > MAX_SEPARATORS && is_over(count(text))
+}
+
+/// Checks whether a YAML text has more values than its parser can hold: what would separate them is counted wherever it stands, quotes in
+/// pairs.
+pub(crate) fn are_too_many_in_yaml(text: &str) -> bool {
+    let (mut separators, mut quotes) = (0, 0);
+    for byte in text.bytes() {
+        separators += usize::from(matches!(byte, b',' | b'[' | b'{' | b':' | b'?' | b'&' | b'*' | b'!'));
+        quotes += usize::from(matches!(byte, b'"' | b'\''));
+    }
+    separators + quotes / 2 > MAX_YAML_SEPARATORS
 }
 
 /// Returns how many separators a text has, and how many gaps.
@@ -66,6 +80,14 @@ fn length_of_string(text: &[u8], quote: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_that_makes_a_value_of_yaml_counts() {
+        for piece in ["a,", "[", "? ", "\"\" ", "'' ", "&a ", "*a ", "!a ", "a: "] {
+            let just = piece.repeat(MAX_YAML_SEPARATORS);
+            assert!(!are_too_many_in_yaml(&just) && are_too_many_in_yaml(&format!("{just}{piece}")), "{piece}");
+        }
+    }
 
     #[test]
     fn texts_and_comments_separate_nothing() {

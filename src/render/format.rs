@@ -76,6 +76,9 @@ fn json(text: &str) -> Option<FormatMistake> {
 const MAX_DEPTH: usize = 128;
 
 fn yaml(text: &str, deadline: &Deadline) -> Option<FormatMistake> {
+    if separators::are_too_many_in_yaml(text) {
+        return Some((None, "it has too many values to be checked".to_owned()));
+    }
     let mut levels: Vec<Level> = Vec::new();
     for step in Parser::new_from_str(text) {
         let (event, span) = match step {
@@ -267,6 +270,9 @@ mod tests {
         let zeros = format!("a=[{}]", "0,".repeat(2_000_001));
         let expected = "the output is not TOML: it has too many values to be checked";
         assert_eq!(verdict(&zeros, OutputFormat::Toml), expected);
+        let zeros = format!("[{}]", "0,".repeat(1_000_001));
+        let expected = "the output is not YAML: it has too many values to be checked";
+        assert_eq!(verdict(&zeros, OutputFormat::Yaml), expected);
     }
 
     #[test]

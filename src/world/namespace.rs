@@ -4,17 +4,19 @@
 //! Our own binary runs again as the small helper below, which unshares, mounts, looks whether the tree really is as it will
 //! be, and only then becomes the command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -178,15 +180,17 @@ fn verify(overlay: &Overlay, expected: Option<&OnDisk>) -> Result<(), String> {
 /// Mounts an overlay of `folder` on itself, with the new files in its upper layer, and removes the hidden files from it.
 fn overlay_folder(folder: &Path, overlays: &[&Expected<'_>]) -> Result<(), String> {
     let failed = |problem: &dyn std::fmt::Display| format!("cannot overlay `{}`: {problem}", folder.display());
-    let open = |path: &Path| File::open(path).map_err(|error| failed(&error));
+    let opened = |folder: io::Result<File>| folder.map_err(|error| failed(&error));
+    let mounts = || mount_numbers().map_err(|error| failed(&error));
     // A path leads to what is mounted on it last, except to our root: only from below is it entered again.
     let is_root = folder == Path::new(ROOT);
     let top = if is_root { Path::new("/..") } else { folder };
     let mounts_below = mount_points_at_or_below(folder);
     // Each layer is named by a descriptor: it stays reachable once it is covered, and the options need no escapes.
-    let lower = open(folder)?;
+    let lower = opened(open(folder))?;
+    let before = mounts()?;
     mount(Some("tmpfs"), top, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0700")).map_err(|errno| failed(&errno))?;
-    let scratch = open(top)?;
+    let scratch = opened(open_new(top, &before))?;
     let (upper, work) = (name(&scratch).join("upper"), name(&scratch).join("work"));
     for layer in [&upper, &work] {
         std::fs::create_dir(layer).map_err(|error| failed(&error))?;
@@ -201,24 +205,59 @@ fn overlay_folder(folder: &Path, overlays: &[&Expected<'_>]) -> Result<(), Strin
     }
     let options =
         format!("lowerdir={},upperdir={},workdir={}", name(&lower).display(), upper.display(), work.display());
+    let before = mounts()?;
     mount(Some("overlay"), top, Some("overlay"), flags_of(&name(&lower)), Some(options.as_str()))
         .map_err(|errno| failed(&errno))?;
-    let merged = open(top)?;
-    for (overlay, _) in overlays.iter().filter(|(_, expected)| expected.is_none()) {
-        // The overlay records the removal; the file in the lower folder stays.
-        let gone = name(&merged).join(file_name(overlay));
-        match std::fs::remove_file(&gone) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("cannot hide `{}`: {error}", overlay.target.display()));
-            }
-            _ => {}
-        }
-    }
+    let merged = opened(open_new(top, &before))?;
+    hide(overlays, &merged)?;
     move_mounts(folder, &mounts_below, &name(&lower), &name(&merged))?;
     if is_root {
         std::os::unix::fs::chroot(top).map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// Removes the hidden files from an overlay, which records that; the files in the lower folder stay.
+fn hide(overlays: &[&Expected<'_>], merged: &File) -> Result<(), String> {
+    for (overlay, _) in overlays.iter().filter(|(_, expected)| expected.is_none()) {
+        match std::fs::remove_file(name(merged).join(file_name(overlay))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(format!("cannot hide `{}`: {error}", overlay.target.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn open(folder: &Path) -> io::Result<File> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NONBLOCK;
+    File::options().read(true).custom_flags(flags.bits()).open(folder)
+}
+
+/// Opens a folder that was mounted after these mounts. Others may lead its path elsewhere at any moment, and only there is anything made
+/// or removed.
+fn open_new(folder: &Path, before: &BTreeSet<u64>) -> io::Result<File> {
+    let opened = open(folder)?;
+    match before.contains(&mount_number(&opened)?) {
+        true => Err(io::Error::other("its path leads elsewhere since a moment ago")),
+        false => Ok(opened),
+    }
+}
+
+/// Returns the number of the mount that an open folder is in: proc_pid_fdinfo(5).
+fn mount_number(folder: &File) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", folder.as_raw_fd()))?;
+    let number = text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Returns the numbers of all mounts that this process sees: proc_pid_mountinfo(5).
+fn mount_numbers() -> io::Result<BTreeSet<u64>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let lines = text.split(|byte| *byte == b'\n');
+    let number = |line: &[u8]| std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?.parse().ok();
+    Ok(lines.filter_map(number).collect())
 }
 
 /// Binds the mounts below a folder to the overlay of it, which does not show them.
@@ -264,4 +303,20 @@ fn file_name(overlay: &Overlay) -> &OsStr {
 
 fn in_words(error: FileError) -> String {
     format!("{error}: {}", error.source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_mounted_since_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open_new(folder.path(), &mount_numbers().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "its path leads elsewhere since a moment ago");
+        assert!(open_new(folder.path(), &BTreeSet::new()).is_ok());
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open(&pipe).is_err(), "and not waited for");
+    }
 }

@@ -35,7 +35,8 @@ impl<'t> Finder<'t> {
     pub(super) fn at(&self, labels: &[&str]) -> impl Iterator<Item = &'t SkyRecord> {
         let mut beginning = String::new();
         labels.iter().for_each(|label| labels::push(&mut beginning, label));
-        self.table.range(&labels::at(&beginning)).map(|(_, record)| record)
+        let found = self.table.range(&labels::at(&beginning)).map(|(_, record)| record);
+        found.take_while(|_| self.spend())
     }
 
     /// Returns whether nothing may be looked at any more.

@@ -59,6 +59,9 @@ impl KeyLeases {
     }
 }
 
+/// The longest time that is believed to be left of a lease: what etcd says may be more than a clock can count.
+const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
+
 /// The shortest time for which leases last.
 #[derive(Debug, Default)]
 pub struct LeaseTimes {
@@ -101,6 +104,7 @@ impl LeaseTimes {
     pub fn learn(&mut self, lease: LeaseId, sent: Instant, left: Duration) {
         // Only those that somebody has asked for are worth remembering.
         if let Some(time) = self.known.get_mut(&lease) {
+            let left = left.min(LONGEST);
             *time = LeaseTime { until: sent + left, ask_from: sent + (left / 2).max(PAUSE) };
         }
     }
@@ -132,6 +136,10 @@ mod tests {
         // One that has expired is not asked for each time.
         times.learn(7, start + 60 * SECOND, Duration::ZERO);
         assert_eq!((times.left_seconds(7, start + 60 * SECOND), times.take_wanted()), (0, vec![]));
+        // More than a clock can count, as only a lie can be.
+        times.learn(7, start + 60 * SECOND, Duration::MAX);
+        let (longest, later) = (u32::try_from(LONGEST.as_secs()).unwrap(), start + 60 * SECOND);
+        assert_eq!((times.left_seconds(7, later), times.take_wanted()), (longest, vec![]));
     }
 
     #[test]

@@ -25,6 +25,10 @@ const MAX_STEPS: usize = 1 << 32;
 const SMALL_COMPILED_BYTES: usize = 512;
 /// Patterns remembered during one render.
 const MAX_REMEMBERED: usize = 64;
+/// Groups of all patterns that are remembered during one render: a search keeps a place for each group at each byte of its pattern.
+const MAX_REMEMBERED_GROUPS: usize = 256;
+/// Groups for which a pattern has as many bytes as without any; of twice as many groups, only half as many bytes.
+const FREE_GROUPS: usize = 16;
 
 /// The patterns that one render has compiled.
 #[derive(Default)]
@@ -36,23 +40,41 @@ struct Pattern {
     longest_text: usize,
 }
 
+impl Pattern {
+    fn compile(pattern: &str) -> Result<Pattern, Problem> {
+        let regex = compile(pattern, MAX_COMPILED_BYTES)?;
+        let compiled = Pattern { regex, longest_text: MAX_STEPS / MAX_COMPILED_BYTES };
+        if compiled.cost_of_groups() > 1 {
+            compile(pattern, MAX_COMPILED_BYTES / compiled.cost_of_groups())
+                .map_err(|problem| problem.hint("write groups whose text is not needed as (?:…)"))?;
+        }
+        Ok(compiled)
+    }
+
+    /// Returns how many times as much each step costs as without groups.
+    fn cost_of_groups(&self) -> usize {
+        self.regex.captures_len() / FREE_GROUPS + 1
+    }
+}
+
 impl Patterns {
     /// Compiles a pattern for a text, unless this render has done so before. Fails if the time of the render is over.
     pub(in crate::render) fn regex(&mut self, pattern: &str, text: &str, budget: &Budget) -> Result<&Regex, Problem> {
         budget.take_steps(text.len().saturating_mul(pattern.len()))?;
-        if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(pattern) {
+        let groups = || self.0.values().map(|known| known.regex.captures_len()).sum::<usize>();
+        let is_full = self.0.len() >= MAX_REMEMBERED || groups() >= MAX_REMEMBERED_GROUPS;
+        if is_full && !self.0.contains_key(pattern) {
             self.0.clear();
         }
         let known = match self.0.entry(pattern.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
                 budget.take_steps(COMPILE_STEPS)?;
-                let regex = compile(pattern, MAX_COMPILED_BYTES)?;
-                unknown.insert(Pattern { regex, longest_text: MAX_STEPS / MAX_COMPILED_BYTES })
+                unknown.insert(Pattern::compile(pattern)?)
             }
         };
         if text.len() > known.longest_text {
-            let most_bytes = (MAX_STEPS / text.len()).max(SMALL_COMPILED_BYTES);
+            let most_bytes = (MAX_STEPS / text.len() / known.cost_of_groups()).max(SMALL_COMPILED_BYTES);
             compile(pattern, most_bytes).map_err(|_| {
                 Problem::new("the pattern is too big for so long a text")
                     .hint("the longer the text, the smaller the pattern must be: repeat less in it, or cut the text")
@@ -158,6 +180,12 @@ mod tests {
             assert_eq!(error(&many).as_deref(), Some("the pattern is too big"), "{wide}");
         }
         assert_eq!(error(&"(\\S+)-(\\d+)".repeat(20)), None);
+        // A search would take gigabytes for the first, and a minute for the second.
+        let alternatives = vec!["(a)(b?)"; 1200].join("|");
+        for groups in ["()".repeat(4000), format!("(?:{alternatives})*c")] {
+            assert_eq!(Pattern::compile(&groups).err().unwrap().message, "the pattern is too big");
+        }
+        assert!(Pattern::compile(&"([a-z]+):([0-9]+) ".repeat(50)).is_ok());
     }
 
     #[test]

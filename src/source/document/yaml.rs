@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{DataNode, DocumentMistake, MAX_NODES, scalar};
+use crate::config::separators;
 use crate::model::problem::Position;
 
 /// Maximum depth of nesting; a deeper file is refused.
@@ -15,6 +16,12 @@ const MAX_DEPTH: usize = 64;
 
 /// Parses a text whose aliases may expand to `max_bytes`.
 pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Option<DataNode>, DocumentMistake> {
+    if separators::are_too_many_in_yaml(text) {
+        return Err((
+            Position { line: 1, column: 1 },
+            "the file has more than 1,000,000 of `,`, `:`, `[`, `{` and texts in quotes".to_owned(),
+        ));
+    }
     let mut builder = Builder { max_bytes, ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| mistake(error.marker(), error.info()))?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, Error, KeyValue, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::proto::{PbKeyValue, PbTxnOpResponse};
+use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp};
 
 use super::{Connection, failure};
 use crate::model::etcd::{EtcdFailure, Header};
@@ -107,18 +108,18 @@ impl Connection {
         self.within(async move {
             let answer = kv.txn(transaction).await.map_err(|error| failure::of_error(&error))?;
             let revision = failure::header(answer.header()).revision;
-            let found = answer.op_responses();
-            let outcomes = match answer.succeeded() {
-                true => writes.iter().map(|_| WriteOutcome::Done).collect(),
-                // No pause would follow.
-                false if found.len() < writes.len() => {
-                    return Err(EtcdFailure::unreachable("etcd answered a transaction without saying what it found"));
-                }
-                false => {
-                    let found = found.into_iter().map(self::found);
-                    writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect()
-                }
+            if answer.succeeded() {
+                let outcomes = writes.iter().map(|_| WriteOutcome::Done).collect();
+                return Ok(WriteAnswer { revision, outcomes });
+            }
+            // The client's own list of answers panics at one that has nothing in it.
+            let answers = answer.0.responses.into_iter();
+            let found: Option<Vec<Option<FoundKey>>> = answers.map(|one| found(one.response)).collect();
+            // No pause would follow.
+            let Some(found) = found.filter(|found| found.len() >= writes.len()) else {
+                return Err(EtcdFailure::unreachable("etcd answered a transaction without saying what it found"));
             };
+            let outcomes = writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect();
             Ok(WriteAnswer { revision, outcomes })
         })
         .await
@@ -145,12 +146,27 @@ fn operation(id: LeaseId, write: &Write) -> TxnOp {
     }
 }
 
-fn found(answer: TxnOpResponse) -> Option<FoundKey> {
-    let TxnOpResponse::Get(read) = answer else { return None };
-    let of_pair = |pair: &KeyValue| FoundKey {
-        lease: pair.lease(),
-        value: pair.value().to_vec(),
-        changed: Revision(pair.mod_revision()),
+/// Returns the key that a read has found, if any; `None` if the answer is that of no read.
+fn found(answer: Option<PbTxnOpResponse>) -> Option<Option<FoundKey>> {
+    let Some(PbTxnOpResponse::ResponseRange(read)) = answer else { return None };
+    let of_pair = |pair: PbKeyValue| FoundKey {
+        lease: pair.lease,
+        value: pair.value.into(),
+        changed: Revision(pair.mod_revision),
     };
-    read.kvs().first().map(of_pair)
+    Some(read.kvs.into_iter().next().map(of_pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::PbRangeResponse;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_says_nothing_is_none() {
+        assert!(found(None).is_none());
+        let empty = PbTxnOpResponse::ResponseRange(PbRangeResponse::default());
+        assert!(found(Some(empty)).is_some_and(|found| found.is_none()));
+    }
 }

@@ -40,7 +40,7 @@ impl NamePlaces {
     /// Returns those of them whose keys are all in these ranges.
     pub fn shown_by(&self, ranges: &KeyRanges) -> NamePlaces {
         let is_shown = |folder: Option<String>| {
-            folder.is_some_and(|folder| ranges.covers(&KeyRanges::of_directories([folder.as_str()].into_iter())))
+            folder.is_some_and(|folder| ranges.covers(&KeyRanges::of_directories([folder.as_str()])))
         };
         NamePlaces {
             prefix: self.prefix.clone(),

@@ -149,11 +149,8 @@ fn operation(id: LeaseId, write: &Write) -> TxnOp {
 /// Returns the key that a read has found, if any; `None` if the answer is that of no read.
 fn found(answer: Option<PbTxnOpResponse>) -> Option<Option<FoundKey>> {
     let Some(PbTxnOpResponse::ResponseRange(read)) = answer else { return None };
-    let of_pair = |pair: PbKeyValue| FoundKey {
-        lease: pair.lease,
-        value: pair.value.into(),
-        changed: Revision(pair.mod_revision),
-    };
+    let of_pair =
+        |pair: PbKeyValue| FoundKey { lease: pair.lease, value: pair.value, changed: Revision(pair.mod_revision) };
     Some(read.kvs.into_iter().next().map(of_pair))
 }
 

@@ -178,6 +178,16 @@ impl Receipts {
         }
     }
 
+    /// Records that the store has been restored, or is a different one, and is at this revision now.
+    pub fn went_back(&mut self, revision: Revision) {
+        for (name, track) in self.tracks.iter_mut().filter(|(_, track)| track.seen > revision) {
+            track.restart(revision);
+            track.seen = revision;
+            self.news.insert(Arc::clone(name));
+            self.moved = true;
+        }
+    }
+
     /// Records that a pass picks up the resource, with the tree at this revision.
     pub fn rendering(&mut self, resource: &str, revision: Revision) {
         if let Some(track) = self.tracks.get_mut(resource) {

@@ -292,7 +292,8 @@ impl Ledger {
     /// was.
     pub fn end_reload(&mut self, is_concerned: impl Fn(&str) -> bool, end: ReloadEnd, now: Instant) {
         let (clean_until, back_at) = match end {
-            ReloadEnd::Verified => (now + STARTS_WITHIN, None),
+            // Whoever else reloads nginx in this time starts workers, too: they must find none of the lines.
+            ReloadEnd::Verified => (now + STARTS_WITHIN, Some(now + STARTS_WITHIN)),
             ReloadEnd::Nothing => (now, None),
             ReloadEnd::Unverified | ReloadEnd::Failed => (now + READS_WITHIN, Some(now + READS_WITHIN)),
         };

@@ -264,12 +264,14 @@ impl EndpointService {
         is_due
     }
 
-    /// Returns what nginx has taken of the answers. It has taken none of a name while it may use lines that it has read from disk.
+    /// Returns what nginx has taken of the answers. It has taken none of a name while it may use lines that it has read from disk, and
+    /// nothing while the workers of two masters serve: only the newest is known to have taken anything.
     pub fn taken(&self, now: Instant) -> TakenAnswers {
+        let has_two_masters = self.nginx_users.has_previous_workers();
         let inner = self.inner();
         let mut taken = TakenAnswers::at(inner.answerer.serial());
         for (name, place) in inner.ledger.live_names() {
-            let first = match inner.ledger.is_stale(name) {
+            let first = match has_two_masters || inner.ledger.is_stale(name) {
                 true => Some(0),
                 false => inner.answerer.first_untaken(name, now),
             };

@@ -86,6 +86,19 @@ impl NginxUsers {
         (!workers.is_empty()).then_some(workers)
     }
 
+    /// Returns whether the program of an nginx is being replaced, and workers of the previous one serve, too.
+    pub fn has_previous_workers(&self) -> bool {
+        let places: Vec<NginxPlace> = self.known().places.iter().map(|(place, _)| place.clone()).collect();
+        let has_them = |place: &NginxPlace| {
+            let previous = nginx_process::master(&place.old_pid_file(), &place.binary)?;
+            // A file that was left behind may name the present one.
+            let is_previous = nginx_process::master(&place.pid_file, &place.binary) != Some(previous);
+            let children = nginx_process::children(previous).filter(|_| is_previous)?;
+            children.iter().any(|child| child.role == Role::Worker).then_some(())
+        };
+        places.iter().any(|place| has_them(place).is_some())
+    }
+
     /// Returns whether nginx asks our address `asked` from there: whether the user of that socket is one of nginx's. `None` if that
     /// cannot be known: from another machine, or as long as an nginx was not seen.
     pub fn is_nginx(&self, transport: Transport, asker: SocketAddr, asked: SocketAddr) -> Option<bool> {

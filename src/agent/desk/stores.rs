@@ -85,7 +85,7 @@ impl Desk {
     pub fn take_event(&mut self, store_position: usize, event: Event, now: Instant) {
         let Some(store) = self.stores.get_mut(store_position) else { return };
         let mut added = BTreeSet::new();
-        let mut has_new_ranges = false;
+        let (mut has_new_ranges, mut went_back) = (false, false);
         // What was not known before has not changed.
         let mut known_before = None;
         let changed = match event {
@@ -93,6 +93,7 @@ impl Desk {
                 let tree = Tree::from_entries(revision, entries);
                 let changed = store.tree.changed_paths(&tree);
                 added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
+                went_back = revision < store.tree.revision();
                 store.tree = tree;
                 has_new_ranges = store.known.as_ref() != Some(&ranges) || store.refused != refused;
                 known_before = Some(store.known.replace(ranges).unwrap_or_default());
@@ -106,7 +107,13 @@ impl Desk {
             }
             Event::Lost { .. } | Event::Regained => return,
         };
-        let revision = store.tree.revision();
+        let (revision, is_of_settings) = (store.tree.revision(), store.settings.is_none());
+        if went_back {
+            // Values that are the same as before have other revisions now.
+            let receipts = self.receipts.as_mut().filter(|_| is_of_settings);
+            receipts.into_iter().for_each(|receipts| receipts.went_back(revision));
+            self.mark_store(store_position, now);
+        }
         if has_new_ranges {
             self.mark_marked_and_refused(now);
         }

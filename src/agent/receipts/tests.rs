@@ -144,6 +144,19 @@ fn a_store_that_was_restored_has_reached_nothing_of_before() {
     walk.check(5, [Some(5); 3], (2, Some(2)));
 }
 
+#[test]
+fn a_store_that_was_restored_with_the_same_values_is_reached_by_the_next_pass() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    walk.pass(33, unchanged());
+    walk.check(33, [Some(33); 3], (0, Some(0)));
+    walk.receipts.went_back(Revision(40));
+    walk.check(33, [Some(33); 3], (0, Some(0)));
+    walk.receipts.went_back(Revision(5));
+    walk.check(5, [None; 3], (0, Some(0)));
+    walk.pass(7, unchanged());
+    walk.check(5, [Some(5); 3], (0, Some(0)));
+}
+
 fn removed_from(users: Users, now: Instant) -> BackendRemoval {
     let addresses = ["10.0.0.1:80".parse().unwrap()].into();
     BackendRemoval { resource: "web.toml".into(), revision: Revision(0), addresses, users, since: now, answers: 0 }

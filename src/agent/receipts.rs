@@ -15,6 +15,9 @@ use crate::status::board::ResourceProgress;
 
 use super::drains::Drains;
 use super::reloads::Reloads;
+use changes::{UntakenChange, UntakenChanges};
+
+mod changes;
 
 /// Most changes of a resource that are kept apart until they drain.
 const MAX_UNDRAINED: usize = 1024;
@@ -76,27 +79,6 @@ struct UndrainedChange {
     /// Number of the reload whose old workers may use what was removed; `None` if none were left behind.
     reload: Option<u64>,
     removal: RemovalKind,
-}
-
-/// The changes of a resource that nginx has not taken yet, in their order: the first does not wait for those after it, which are one.
-#[derive(Debug, Default)]
-struct UntakenChanges {
-    first: Option<UntakenChange>,
-    later: Option<UntakenChange>,
-}
-
-#[derive(Debug)]
-struct UntakenChange {
-    revision: Revision,
-    /// Serial of the answers that have it.
-    answers: u64,
-    /// Its changes of keys.
-    lag: Lag,
-    removal: RemovalKind,
-    /// Whether its reload has converged; `None` if there was none, or nobody looked.
-    has_converged: Option<bool>,
-    /// Whether old workers may use what it removed, or are left behind although it removed nothing.
-    leaves_workers: bool,
 }
 
 /// The removals of an applied change, and the evidence that they are no longer in use. The end of the old workers always is.
@@ -319,26 +301,6 @@ impl Receipts {
                 })
                 .collect(),
         }
-    }
-}
-
-impl UntakenChanges {
-    fn add(&mut self, mut change: UntakenChange) {
-        let Some(_) = &self.first else { return self.first = Some(change) };
-        if let Some(earlier) = self.later.take() {
-            change.lag = earlier.lag.and(change.lag);
-            change.removal = earlier.removal.and(change.removal);
-            change.has_converged = change.has_converged.or(earlier.has_converged);
-            change.leaves_workers |= earlier.leaves_workers;
-        }
-        self.later = Some(change);
-    }
-
-    /// Takes the first one if that is so.
-    fn take_if(&mut self, is_so: impl Fn(&UntakenChange) -> bool) -> Option<UntakenChange> {
-        let first = self.first.take_if(|change| is_so(change))?;
-        self.first = self.later.take();
-        Some(first)
     }
 }
 

@@ -145,7 +145,7 @@ fn a_store_that_was_restored_has_reached_nothing_of_before() {
 }
 
 #[test]
-fn a_store_that_was_restored_with_the_same_values_is_reached_by_the_next_pass() {
+fn a_restored_store_with_the_same_values_is_reached_by_the_next_pass() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(33, unchanged());
     walk.check(33, [Some(33); 3], (0, Some(0)));

@@ -19,8 +19,8 @@ use crate::source::tally::StoreTally;
 use crate::world::etcd::Connection;
 use crate::world::terminal::ProgressLine;
 
-/// Number of spans read at the same time.
-const READS_AT_ONCE: usize = 16;
+/// Number of spans read at the same time: a page of empty keys has forty times its bytes in memory.
+const READS_AT_ONCE: usize = 4;
 
 /// Average size in bytes from which on a watch message has so few events that splitting it costs etcd little. Smaller ones fit: etcd
 /// sends a thousand revisions at once at most.

@@ -24,12 +24,13 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     text.map(Some).context("read the record", path)
 }
 
-/// Replaces a record, and makes its folder if there is none. It is on disk when this returns.
+/// Replaces a record, and makes its folder if there is none. It is on disk when this returns. A link in its place is replaced, and what it
+/// leads to stays as it is.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let attributes = Attributes { mode: 0o600, owner: None, group: None };
     let mut folders = Folders::default();
     folders.make_folder_of(path)?;
-    let entry = folders.find(path)?;
+    let entry = folders.entry(path)?;
     let staged = stage::write(entry.folder(), &entry, text.as_bytes(), attributes, Durable::AtOnce)?;
     staged.rename_to(&entry).context("rename the record to", path)?;
     entry.folder().sync()
@@ -95,4 +96,21 @@ pub fn put_aside_unless(path: &Path, kind: Kind) -> Result<Option<PathBuf>, File
         return Ok(None);
     }
     move_aside(path).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_in_the_place_of_a_record_leads_to_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("record"), folder.path().join("other"));
+        std::fs::write(&other, "somebody's").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        write(&path, "ours").unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("ours"));
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "somebody's");
+        assert!(!path.is_symlink());
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::world::fs::entry::FileEntry;
-use crate::world::fs::{FileError, names_in, record};
+use crate::world::fs::{self, FileError, install, names_in, record, stage};
 
 use super::{Context, failure};
 
@@ -110,7 +110,8 @@ impl KeptJournals {
     }
 }
 
-/// Returns a group's journal. A journal that cannot be parsed is moved away and counts as empty: everything is proven again.
+/// Returns a group's journal. A journal that cannot be parsed, or that names what no transaction leaves, is moved away and counts as empty:
+/// everything is proven again.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let Some(folder) = &context.settings.state_folder else {
         return Ok(saved(context, group_id).unwrap_or_default());
@@ -119,7 +120,10 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let problem = match record::read(&path) {
         Ok(None) => return Ok(Journal::default()),
         Ok(Some(text)) => match serde_json::from_str(&text) {
-            Ok(journal) => return Ok(journal),
+            Ok(journal) => match damage(folder, &journal) {
+                None => return Ok(journal),
+                Some(damage) => damage,
+            },
             Err(error) => error.to_string(),
         },
         // Its folder, or what the process or the machine is short of: a new journal could not be written either. A disk that cannot
@@ -135,6 +139,24 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
         aside.display()
     )]);
     Ok(Journal::default())
+}
+
+/// Returns what no transaction can have written into a journal: to undo it could cost a file that is not ours.
+fn damage(state_folder: &Path, journal: &Journal) -> Option<String> {
+    let scratch = fs::canonical(&install::scratch_folder(Some(state_folder)));
+    let is_scratch = |folder: &Path| scratch.is_some() && fs::canonical(folder) == scratch;
+    let is_backup = |backup: &Path, target: &Path| {
+        let (Some(name), Some(target_name)) = (backup.file_name(), target.file_name()) else { return false };
+        let (folder, beside) = (fs::folder_of(backup), fs::folder_of(target));
+        stage::is_backup_name(name, target_name) && (folder == beside || is_scratch(folder))
+    };
+    journal.in_flight.iter().flat_map(|in_flight| &in_flight.files).find_map(|file| match &file.backup {
+        Some(backup) if !is_backup(backup, &file.target) => {
+            Some(format!("upstreamd has not made `{}`, which it calls a backup", backup.display()))
+        }
+        None if file.in_place => Some(format!("it has no backup of the mounted file `{}`", file.target.display())),
+        _ => None,
+    })
 }
 
 fn is_shortage(error: &FileError) -> bool {

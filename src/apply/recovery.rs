@@ -18,7 +18,9 @@ use super::{Context, exclusion, failure, plan};
 
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
-    let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
+    let Some(mut in_flight) = journal.in_flight.clone() else { return Ok(false) };
+    // What is live is as it should be, and would be lost.
+    in_flight.files.retain(|file| file.backup.is_some() || journal.files.get(&file.target) != Some(&file.new_hash));
     let mut left = LeftForLater::default();
     let (files, acted_on) = still_there(context, in_flight.files, &mut left);
     let mut problems = Vec::new();

@@ -5,7 +5,7 @@ use std::fs;
 
 use upstreamd::apply::machine::{Next, Step};
 use upstreamd::apply::transaction::{self, Begun};
-use upstreamd::apply::{Context, Settings, instance_files, recovery};
+use upstreamd::apply::{Context, Settings, instance_files, plan, recovery};
 use upstreamd::model::report::{Outcome, Report, Stage, StepFailure};
 use upstreamd::model::resource::Resource;
 
@@ -243,6 +243,52 @@ fn one_file_that_cannot_be_put_back_leaves_no_other_undone() {
     fs::write(place.path("out/a"), "new").unwrap();
     assert_eq!(recover(&place), []);
     assert_eq!((place.read("a").as_deref(), place.litter()), (Some("old"), vec![]));
+}
+
+#[test]
+fn a_made_up_transaction_takes_nothing_away() {
+    let entries = [
+        r#""new_hash": "", "backup": "OTHER", "in_place": true"#,
+        r#""new_hash": "HASH", "backup": "OTHER", "in_place": false"#,
+        r#""new_hash": "HASH", "backup": "BESIDE", "in_place": false"#,
+        r#""new_hash": "HASH", "backup": "MARKED", "in_place": false"#,
+        r#""new_hash": "HASH", "backup": "/", "in_place": false"#,
+        r#""new_hash": "HASH", "backup": null, "in_place": false"#,
+        r#""new_hash": "", "backup": null, "in_place": true"#,
+        r#""new_hash": "", "backup": "OTHER", "in_place": false, "removed": true"#,
+    ];
+    for entry in entries {
+        let place = Place::new();
+        let resources = pair(&place, "true {{.src}}", "true");
+        assert_eq!(apply(&place, &resources, &["live", "live"]).outcome, Outcome::Applied);
+        let others = [
+            ("OTHER", place.path("other")),
+            ("BESIDE", place.path("out/other")),
+            ("MARKED", place.path(".a.upstreamd-backup-1-0")),
+        ];
+        let journal = fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
+        let mut entry = entry.replace("HASH", &plan::hash(b"live"));
+        for (word, path) in &others {
+            fs::write(path, "somebody's").unwrap();
+            entry = entry.replace(word, path.to_str().unwrap());
+        }
+        let target = place.path("out/a");
+        if entry.contains("removed") {
+            fs::remove_file(&target).unwrap();
+        }
+        let plan = format!("\"in_flight\": {{\"files\": [{{\"target\": {target:?}, {entry}}}]}}");
+        let text = fs::read_to_string(&journal).unwrap();
+        fs::write(&journal, text.replace("\"in_flight\": null", &plan)).unwrap();
+        let recovered = block_on(recovery::recover_all(&place.context(), [&*target], []));
+        assert_eq!(recovered.failures, [], "{entry}");
+        let live = (!entry.contains("removed")).then_some("live");
+        assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (live, Some("live")), "{entry}");
+        others.iter().for_each(|(_, path)| assert_eq!(fs::read_to_string(path).unwrap(), "somebody's", "{entry}"));
+        let is_said = recovered.warnings.iter().any(|warning| warning.contains("it is kept as"));
+        assert_eq!((is_said, journal.exists()), (!entry.contains("null, \"in_place\": false"), !is_said), "{entry}");
+        // Everything goes on.
+        assert_eq!(taken(&apply(&place, &resources, &["new", "new"])), [true, true], "{entry}");
+    }
 }
 
 #[test]

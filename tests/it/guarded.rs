@@ -400,7 +400,7 @@ fn a_broken_state_folder_heals() {
         }),
         ("half done, its folder gone", |journal| {
             let text = fs::read_to_string(journal).unwrap();
-            let plan = "{\"files\": [{\"target\": \"/none/such/file\", \"new_hash\": \"0\", \"backup\": \"/none/such/.backup\", \"in_place\": false}]}";
+            let plan = "{\"files\": [{\"target\": \"/none/such/file\", \"new_hash\": \"0\", \"backup\": \"/none/such/.file.upstreamd-backup-1-0\", \"in_place\": false}]}";
             fs::write(journal, text.replace("\"in_flight\": null", &format!("\"in_flight\": {plan}"))).unwrap();
         }),
         ("half done, its folder a loop of links", |journal| {

@@ -36,23 +36,24 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     entry.folder().sync()
 }
 
-/// Replaces a small file that everybody may read, in a folder that exists. After a power failure it may be empty.
+/// Replaces a small file that everybody may read, in a folder that exists. After a power failure it may be empty. A link in its place is
+/// replaced.
 ///
 /// # Errors
 /// There is no such folder, or the file cannot be written.
 pub fn write_readable(path: &Path, text: &str) -> Result<(), FileError> {
     let attributes = Attributes { mode: 0o644, owner: None, group: None };
-    let entry = FileEntry::find(path)?;
+    let entry = Folders::default().entry(path)?;
     let staged = stage::write(entry.folder(), &entry, text.as_bytes(), attributes, Durable::Later)?;
     staged.rename_to(&entry).context("rename the file to", path)
 }
 
-/// Removes a small file, if there is one.
+/// Removes a small file, if there is one. A link in its place is removed, and what it leads to stays as it is.
 ///
 /// # Errors
 /// The system's own.
 pub fn remove(path: &Path) -> Result<(), FileError> {
-    FileEntry::find(path)?.remove()
+    Folders::default().entry(path)?.remove()
 }
 
 /// Renames a record that cannot be read, so that its bytes are kept for people. Returns where they are.
@@ -100,6 +101,8 @@ pub fn put_aside_unless(path: &Path, kind: Kind) -> Result<Option<PathBuf>, File
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -107,10 +110,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("record"), folder.path().join("other"));
         std::fs::write(&other, "somebody's").unwrap();
-        std::os::unix::fs::symlink(&other, &path).unwrap();
-        write(&path, "ours").unwrap();
-        assert_eq!(read(&path).unwrap().as_deref(), Some("ours"));
-        assert_eq!(std::fs::read_to_string(&other).unwrap(), "somebody's");
-        assert!(!path.is_symlink());
+        for write in [write, write_readable, |path, _| remove(path)] {
+            symlink(&other, &path).unwrap();
+            write(&path, "ours").unwrap();
+            assert!(!path.is_symlink());
+            assert_eq!(std::fs::read_to_string(&other).unwrap(), "somebody's");
+            remove(&path).unwrap();
+        }
     }
 }

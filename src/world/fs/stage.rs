@@ -2,6 +2,7 @@
 //! Their names start with a dot, so that no `include dir/*` of nginx picks one up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -187,7 +188,7 @@ pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<
         let folder = Arc::clone(target.folder());
         let (_, prefixes) = by_folder.entry(folder.path().to_owned()).or_insert_with(|| (folder, BTreeMap::new()));
         for mark in [STAGE_MARK, BACKUP_MARK] {
-            prefixes.insert(name_prefix(&target, mark), target.clone());
+            prefixes.insert(name_prefix(target.name(), mark), target.clone());
         }
     }
     let mut backups = Vec::new();
@@ -227,8 +228,15 @@ fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, FileEntry>) -> Opt
     is_dead.then_some(found)
 }
 
-fn name_prefix(target: &FileEntry, mark: &str) -> String {
-    let name = target.name().to_string_lossy();
+/// Returns whether a name is one that we give to backups of a file.
+pub fn is_backup_name(name: &OsStr, target: &OsStr) -> bool {
+    let rest = name.to_str().and_then(|name| name.strip_prefix(&name_prefix(target, BACKUP_MARK)));
+    let is_number = |part: &str| part.parse::<u64>().is_ok();
+    rest.and_then(|rest| rest.split_once('-')).is_some_and(|(pid, count)| is_number(pid) && is_number(count))
+}
+
+fn name_prefix(target: &OsStr, mark: &str) -> String {
+    let name = target.to_string_lossy();
     let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -239,7 +247,7 @@ fn name_prefix(target: &FileEntry, mark: &str) -> String {
 fn fresh_name(target: &FileEntry, mark: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{}{}-{count}", name_prefix(target, mark), std::process::id())
+    format!("{}{}-{count}", name_prefix(target.name(), mark), std::process::id())
 }
 
 #[cfg(test)]

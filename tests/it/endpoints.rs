@@ -20,7 +20,7 @@ use crate::support::{Daemon, free_port, wait_for, wait_or, wait_until};
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The template of the front; `{}` stands for directives of its upstream.
-fn template(front: u16, directives: &str) -> String {
+pub fn template(front: u16, directives: &str) -> String {
     format!(
         "upstream web {{\n    {directives}\n    {{{{ servers(prefix=\"/web\") }}}}\n}}\n\
          server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://web; proxy_connect_timeout 1s; }} }}\n"
@@ -29,23 +29,23 @@ fn template(front: u16, directives: &str) -> String {
 
 /// An nginx with a front, an agent that keeps the front, and three backends in an nginx of their own: a reload of the front must not
 /// break connections at their end.
-struct Bed {
-    nginx: Nginx,
+pub struct Bed {
+    pub nginx: Nginx,
     _servers: Nginx,
-    sandbox: Sandbox,
-    front: u16,
-    backends: [u16; 3],
+    pub sandbox: Sandbox,
+    pub front: u16,
+    pub backends: [u16; 3],
     /// Where questions are answered; several addresses have a blank between them.
     listen: String,
 }
 
 impl Bed {
-    fn new() -> Bed {
+    pub fn new() -> Bed {
         Bed::with("zone web 256k;", |table| table)
     }
 
     /// Returns one that has not started. Its upstream has these directives.
-    fn with(directives: &str, more: impl Fn(Table) -> Table) -> Bed {
+    pub fn with(directives: &str, more: impl Fn(Table) -> Table) -> Bed {
         let backends = [free_port(), free_port(), free_port()];
         let servers: String = backends
             .iter()
@@ -64,13 +64,13 @@ impl Bed {
     }
 
     /// Lists these backends in the store.
-    fn list(&self, ports: &[u16]) {
+    pub fn list(&self, ports: &[u16]) {
         let lines: String = ports.iter().map(|port| format!("  b{port}: 127.0.0.1:{port}\n")).collect();
         self.sandbox
             .set_store(if lines.is_empty() { "web: {}\n" } else { &lines }.replacen("  ", "web:\n  ", 1).as_str());
     }
 
-    fn agent(&self) -> Daemon {
+    pub fn agent(&self) -> Daemon {
         self.agent_with(&[])
     }
 
@@ -81,14 +81,19 @@ impl Bed {
     }
 
     /// Starts nginx and the agent with the first backend, and waits until nginx has nothing from disk any more.
-    fn settle(&mut self) -> Daemon {
+    pub fn settle(&mut self) -> Daemon {
         self.settle_with(&[])
     }
 
     /// The same with further arguments for the agent.
     fn settle_with(&mut self, more: &[&str]) -> Daemon {
-        self.list(&self.backends[..1]);
         self.nginx.start();
+        self.settle_beside_nginx(more)
+    }
+
+    /// The same with an nginx that runs.
+    pub fn settle_beside_nginx(&self, more: &[&str]) -> Daemon {
+        self.list(&self.backends[..1]);
         let agent = self.agent_with(more);
         self.sandbox.wait_log("reloading nginx once more");
         self.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
@@ -97,7 +102,7 @@ impl Bed {
     }
 
     /// Asks the front; returns the body, or the status of a failure.
-    fn ask(&self) -> String {
+    pub fn ask(&self) -> String {
         match http_get(self.front, "localhost", "/") {
             Ok(answer) if answer.status == 200 => answer.body,
             Ok(answer) => answer.status.to_string(),
@@ -107,7 +112,7 @@ impl Bed {
 
     /// Waits until these backends and no others serve, as 30 requests in a row see it.
     #[track_caller]
-    fn wait_served_by(&self, ports: &[u16]) {
+    pub fn wait_served_by(&self, ports: &[u16]) {
         let wanted: BTreeSet<String> = ports.iter().map(u16::to_string).collect();
         let mut seen = std::collections::BTreeSet::new();
         let is_so = || {
@@ -574,7 +579,7 @@ impl Fleet {
         self.sandbox.set_store(&format!("port: {}\nvhosts:\n{lines}", self.port));
     }
 
-    fn agent(&self) -> Daemon {
+    pub fn agent(&self) -> Daemon {
         let listen = format!("127.8.{}.{}:{}", self.port >> 8, self.port & 255, self.port);
         self.sandbox.start(&["--watch", "--endpoints-listen", &listen])
     }

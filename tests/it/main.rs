@@ -25,6 +25,7 @@ mod entrypoint;
 mod etcd_agent;
 mod faults;
 mod follow;
+mod foreign_reloads;
 mod for_each;
 mod future_tree;
 mod fuzz;

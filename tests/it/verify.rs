@@ -490,58 +490,18 @@ fn a_template_that_prints_no_generation_is_reported() {
     assert!(ran.code == Some(5) && ran.stderr.contains("does not print {{ generation() }}"), "{ran:?}");
 }
 
-/// An nginx that has left its parent, as init systems start it: only such a one lets its program be replaced. Its masters
-/// end with it.
-struct Daemonised<'a>(&'a Driven);
-
-impl Daemonised<'_> {
-    fn start(driven: &mut Driven) -> Daemonised<'_> {
-        driven.nginx.stop();
-        let mut command = std::process::Command::new("/usr/sbin/nginx");
-        command.arg("-e").arg(driven.nginx.error_log_file()).arg("-c").arg(driven.nginx.conf());
-        assert!(command.stdin(std::process::Stdio::null()).status().unwrap().success());
-        let daemonised = Daemonised(driven);
-        wait_until("an answer", DEADLINE, || get(daemonised.0.nginx.status_port, OUTAGE_LIMIT));
-        daemonised
-    }
-
-    fn masters(&self) -> Vec<i32> {
-        let pid_file = self.0.nginx.pid_file();
-        let previous = pid_file.with_extension("pid.oldbin");
-        let pid = |file: &PathBuf| std::fs::read_to_string(file).ok()?.trim().parse().ok();
-        [pid_file, previous].iter().filter_map(pid).collect()
-    }
-}
-
-impl Drop for Daemonised<'_> {
-    fn drop(&mut self) {
-        for pid in self.masters() {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            if String::from_utf8_lossy(&command).contains(&self.0.nginx.conf().display().to_string()) {
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).ok();
-            }
-        }
-    }
-}
-
 #[test]
 fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
-    let nginx = Daemonised::start(&mut driven);
-    let driven = nginx.0;
-    let signal = |pid: i32, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
-    let [old] = nginx.masters().try_into().unwrap();
-    signal(old, nix::sys::signal::Signal::SIGUSR2);
-    let new = wait_for("the new master", DEADLINE, || nginx.masters().first().copied().filter(|pid| *pid != old));
-    wait_until("a new worker", DEADLINE, || {
-        std::fs::read_to_string(format!("/proc/{new}/task/{new}/children")).is_ok_and(|children| !children.is_empty())
-    });
+    driven.nginx.stop();
+    let nginx = driven.nginx.start_daemonised();
+    let (old, new) = nginx.replace_program();
     driven.set(&[("http", "server { listen unix:during.sock; }")]);
     driven.sandbox.wait_log("nginx's program is being replaced");
     assert_eq!(driven.sandbox.log().matches("drained, no worker").count(), 1, "{}", driven.sandbox.log());
     // The old one stays: it is asked to read what it has not read yet.
     let mark = driven.sandbox.mark();
-    signal(new, nix::sys::signal::Signal::SIGQUIT);
+    nginx.end(new);
     wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);
     driven.sandbox.wait_log_since(mark, "drained, no worker");
 }

@@ -208,6 +208,18 @@ impl Nginx {
         self.wait_ready();
     }
 
+    /// Starts it away from us, and waits until a worker answers.
+    #[track_caller]
+    pub fn start_daemonised(&self) -> Daemonised {
+        let mut command = Command::new(&self.program);
+        command.arg("-e").arg(self.error_log_file()).arg("-c").arg(self.conf()).stdin(Stdio::null());
+        assert!(command.status().unwrap().success(), "{}", self.error_log());
+        let daemonised = Daemonised { pid_file: self.pid_file(), conf: self.conf() };
+        let answers = || self.http_get(self.status_port, "/ready").filter(|answer| answer.status == 200);
+        wait_for("an answer", READY_DEADLINE, answers);
+        daemonised
+    }
+
     /// Waits until a worker answers on the status port.
     #[track_caller]
     pub fn wait_ready(&mut self) {
@@ -233,17 +245,12 @@ impl Nginx {
 
     /// Workers that accept connections, by pid.
     pub fn worker_pids(&self) -> Vec<i32> {
-        self.children_titled("nginx: worker process")
+        worker_pids_of(self.master_pid())
     }
 
     /// Workers of an earlier configuration that are finishing their connections, by pid.
     pub fn draining_worker_pids(&self) -> Vec<i32> {
-        self.children_titled("nginx: worker process is shutting down")
-    }
-
-    fn children_titled(&self, title: &str) -> Vec<i32> {
-        let master = self.master_pid();
-        processes().filter(|pid| parent_of(*pid) == Some(master) && title_of(*pid) == title).collect()
+        children_titled(self.master_pid(), "nginx: worker process is shutting down")
     }
 
     /// GET over plain HTTP/1.0-style connections to a loopback port; `None` if there is no complete answer.
@@ -326,6 +333,48 @@ stream {{
     }
 }
 
+/// An nginx that has left its parent, as init systems start it: only such a one lets its program be replaced. Its masters end with it.
+pub struct Daemonised {
+    pid_file: PathBuf,
+    conf: PathBuf,
+}
+
+impl Daemonised {
+    /// The masters, the newest first.
+    pub fn masters(&self) -> Vec<i32> {
+        let previous = self.pid_file.with_extension("pid.oldbin");
+        let pid = |file: &PathBuf| fs::read_to_string(file).ok()?.trim().parse().ok();
+        [&self.pid_file, &previous].into_iter().filter_map(pid).collect()
+    }
+
+    /// Starts a second master beside the one that runs, and waits until it has a worker. Returns the old one and the new one.
+    #[track_caller]
+    pub fn replace_program(&self) -> (i32, i32) {
+        let [old] = self.masters().try_into().unwrap();
+        signal(old, Signal::SIGUSR2);
+        let new = || self.masters().first().copied().filter(|pid| *pid != old);
+        let new = wait_for("the new master", READY_DEADLINE, new);
+        let has_worker = || (!worker_pids_of(new).is_empty()).then_some(());
+        wait_for("a new worker", READY_DEADLINE, has_worker);
+        (old, new)
+    }
+
+    /// Asks a master to end when its last connection has.
+    pub fn end(&self, master: i32) {
+        signal(master, Signal::SIGQUIT);
+    }
+}
+
+impl Drop for Daemonised {
+    fn drop(&mut self) {
+        for pid in self.masters() {
+            if title_of(pid).contains(&self.conf.display().to_string()) {
+                signal(pid, Signal::SIGTERM);
+            }
+        }
+    }
+}
+
 impl Drop for Nginx {
     fn drop(&mut self) {
         self.stop();
@@ -359,6 +408,15 @@ fn processes() -> impl Iterator<Item = i32> {
 /// Returns whether a process runs. A dead one may stay in the table forever: in a container, nobody may reap orphans.
 pub fn lives(pid: i32) -> bool {
     state_and_parent_of(pid).is_some_and(|(state, _)| !matches!(state.as_str(), "Z" | "X"))
+}
+
+/// Workers of this master that accept connections.
+fn worker_pids_of(master: i32) -> Vec<i32> {
+    children_titled(master, "nginx: worker process")
+}
+
+fn children_titled(master: i32, title: &str) -> Vec<i32> {
+    processes().filter(|pid| parent_of(*pid) == Some(master) && title_of(*pid) == title).collect()
 }
 
 fn parent_of(pid: i32) -> Option<i32> {

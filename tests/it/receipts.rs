@@ -531,6 +531,34 @@ fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
 }
 
 #[test]
+fn after_a_restore_a_receipt_has_revisions_of_the_restored_store() {
+    let mut etcd = Etcd::start();
+    let [one, two] = [echo(), echo()].map(|port| format!("127.0.0.1:{port}"));
+    etcd.put("/echo/1", &one);
+    let balancer = Balancer::new(&etcd);
+    let copy = balancer.sandbox.path("copy.db");
+    etcd.save_copy(&copy);
+    let mut writer = etcd.writer();
+    let last = [&two, &one].map(|value| (0..50).map(|_| writer.put("/echo/1", value.as_str())).last())[1];
+    let _agent = balancer.start("a");
+    let is_in_sync = |receipt: &Receipt| receipt.standing() == AgentProgress::InSync;
+    wait_receipt(&etcd, "a", "in sync", |receipt| is_in_sync(receipt) && receipt.resources[0].drained == last);
+    etcd.kill();
+    etcd.restore_copy(&copy);
+    etcd.restart();
+    // With the same values. A receipt that names later revisions than the store has is not believed.
+    wait_for("a receipt that is believed", DEADLINE, || {
+        let receipt = stored_receipt(&etcd, "a")?.read().ok()?;
+        (is_in_sync(&receipt) && receipt.resources[0].applied < last).then_some(())
+    });
+    wait_until("drained", DEADLINE, || has_drained(&etcd, "/echo/1"));
+    etcd.put("/echo/1", &two);
+    wait_until("the next change", DEADLINE, || has_drained(&etcd, "/echo/1"));
+    let receipt = wait_receipt(&etcd, "a", "in sync again", is_in_sync);
+    assert!(receipt.resources[0].drained < last, "{receipt:?}");
+}
+
+#[test]
 fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
     let etcd = Etcd::start();
     etcd.put("/v/x", "one");

@@ -167,9 +167,8 @@ impl<'t> Answering<'t> {
         chain: &mut Vec<Name>,
         to: &mut Vec<Record>,
     ) {
-        let (names, addresses): (Vec<&SkyRecord>, Vec<&SkyRecord>) =
-            found.iter().partition(|record| matches!(record.host, SkyHost::Name(_)));
-        for record in addresses.into_iter().chain(names) {
+        let has_name = |record: &&&SkyRecord| matches!(record.host, SkyHost::Name(_));
+        for record in found.iter().filter(|record| !has_name(record)).chain(found.iter().filter(has_name)) {
             if to.len() > self.most {
                 return;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::endpoints::service::EndpointService;
 use crate::endpoints::taken::TakenAnswers;
@@ -80,10 +80,12 @@ impl Agent {
             self.owe_reload(&first, now);
         }
         let endpoints = &self.outlook.terms.endpoints;
-        let is_new = |resource: &Arc<str>| endpoints.give_up(resource, "nginx does not ask for its endpoints");
-        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(is_new).collect();
+        let mut pause = Duration::MAX;
+        let mut is_new =
+            |resource: &Arc<str>| endpoints.give_up_unasked(resource, now).inspect(|its| pause = pause.min(*its)).is_some();
+        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| is_new(resource)).collect();
         if !given_up.is_empty() {
-            endpoint_events::given_up(&given_up);
+            endpoint_events::given_up(&given_up, pause);
             // A reload brings what nginx has not taken.
             self.untaken.take(|resource, _| given_up.contains(resource));
             // Said by that line; a later attempt to go by DNS is news.

@@ -2,13 +2,14 @@
 //! rendered. Never renders, and never sends a message.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use super::catalog::{self, Member};
+use super::given_up::GivenUp;
 use super::upstreams::KnownUpstreams;
 use crate::apply::AroundReload;
 use crate::apply::group::Group;
@@ -52,8 +53,7 @@ pub struct Endpoints {
     plan: AnswerPlan,
     facts: Option<Arc<dyn Facts>>,
     listening: Mutex<Listening>,
-    /// Resources that are driven by reloads until conf.d is read again, each with the reason.
-    given_up: Mutex<BTreeMap<Arc<str>, String>>,
+    given_up: Mutex<GivenUp>,
 }
 
 /// Whether questions are answered.
@@ -124,8 +124,10 @@ impl Endpoints {
         self.service().filter(|service| group.drives_nginx() || has_names(service))
     }
 
-    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports success, and each problem once.
+    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports success, and each problem once. Lets those
+    /// try names again that were given up for long enough.
     pub fn listen_for<'a>(&self, resources: impl Iterator<Item = &'a Resource>, now: Instant) {
+        self.given_up().try_due(now);
         let AnswerPlan::Listen { addresses, state_folder } = &self.plan else { return };
         let mut listening = self.listening();
         let able: Vec<&Resource> = resources.filter(|resource| self.why_not(resource).is_none()).collect();
@@ -154,12 +156,13 @@ impl Endpoints {
         };
     }
 
-    /// Returns when to try again to listen, if that has failed.
-    pub fn listen_at(&self) -> Option<Instant> {
-        match &*self.listening() {
+    /// Returns when to try again what has failed: to listen, or to go by names.
+    pub fn try_at(&self) -> Option<Instant> {
+        let listen_at = match &*self.listening() {
             Listening::Failed(FailedListen { again_at, .. }) | Listening::Needed(again_at) => Some(*again_at),
             Listening::NotNeeded | Listening::Runs(_) => None,
-        }
+        };
+        [listen_at, self.given_up().wake_at()].into_iter().flatten().min()
     }
 
     /// Returns the way of a resource, with the reason if it is by reloads.
@@ -172,8 +175,8 @@ impl Endpoints {
         if let Some(reason) = reason {
             return Way::Reload(reason);
         }
-        if let Some(reason) = self.given_up().get(resource.name()) {
-            return Way::Reload(reason.clone());
+        if let Some(reason) = self.given_up().reason(resource.name()) {
+            return Way::Reload(reason.to_owned());
         }
         if let AnswerPlan::Show(addresses) = &self.plan {
             return Way::Dns(addresses.iter().map(ToString::to_string).collect());
@@ -240,18 +243,23 @@ impl Endpoints {
         (!asks).then(|| "the live file has `server` lines, as a single run writes them".to_owned())
     }
 
-    fn given_up(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {
+    fn given_up(&self) -> MutexGuard<'_, GivenUp> {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drives a resource by reloads from now on, for this reason. Returns whether that is new.
+    /// Drives a resource by reloads until conf.d is read again, for this reason. Returns whether that is new.
     pub fn give_up(&self, resource: &Arc<str>, reason: &str) -> bool {
-        self.given_up().insert(Arc::clone(resource), reason.to_owned()).is_none()
+        self.given_up().for_good(resource, reason)
+    }
+
+    /// Drives a resource whose nginx does not ask by reloads. Returns for how long; `None` if it is driven so already.
+    pub fn give_up_unasked(&self, resource: &Arc<str>, now: Instant) -> Option<Duration> {
+        self.given_up().for_a_while(resource, "nginx does not ask for its endpoints", now, random::fraction())
     }
 
     /// Lets all resources try names again.
     pub fn try_again(&self) {
-        self.given_up().clear();
+        *self.given_up() = GivenUp::default();
     }
 
     /// Returns the form in which `servers()` prints for a file.
@@ -404,11 +412,11 @@ mod tests {
         let resource = parse(&file, &Defaults::default()).unwrap();
         let plan = AnswerPlan::Listen { addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))], state_folder: None };
         let endpoints = Endpoints { plan, ..Endpoints::default() };
-        assert_eq!(endpoints.listen_at(), None);
+        assert_eq!(endpoints.try_at(), None);
         assert!(matches!(endpoints.way(&resource), Way::Reload(_)));
-        let due = endpoints.listen_at().unwrap();
+        let due = endpoints.try_at().unwrap();
         endpoints.listen_for(std::iter::once(&resource), due);
-        assert!(matches!(endpoints.way(&resource), Way::Dns(_)) && endpoints.listen_at().is_none());
+        assert!(matches!(endpoints.way(&resource), Way::Dns(_)) && endpoints.try_at().is_none());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod facts;
 mod file_backends;
 pub mod fleet;
 pub mod follow;
+mod given_up;
 pub mod governor;
 mod loss;
 pub mod mark;

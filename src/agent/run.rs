@@ -171,7 +171,7 @@ impl Agent {
     pub(super) fn start_due(&mut self) {
         let now = clock::now();
         self.look_at_old_workers(now);
-        if self.outlook.terms.endpoints.listen_at().is_some_and(|at| at <= now) {
+        if self.outlook.terms.endpoints.try_at().is_some_and(|at| at <= now) {
             self.look_at_ways(now);
         }
         let passes = self.desk.hand_out(now);
@@ -318,7 +318,7 @@ impl Agent {
     /// Returns when `start_due` next has a pass.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let endpoints = &self.outlook.terms.endpoints;
-        [self.desk.wake_at(), self.old_workers.wake_at(), endpoints.listen_at()].into_iter().flatten().min()
+        [self.desk.wake_at(), self.old_workers.wake_at(), endpoints.try_at()].into_iter().flatten().min()
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod answerer;
 pub mod asked;
+pub mod flood;
 pub mod ledger;
 pub mod message;
 pub mod name_service;

@@ -21,6 +21,7 @@ use crate::world::{fs, random};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::asked::Asked;
+use super::flood::FloodGuard;
 use super::ledger::{Ledger, NameUse, NamedIn, UpstreamTraits};
 use super::message::{self, DnsMessage};
 use super::published::PublishedSet;
@@ -44,6 +45,7 @@ pub struct EndpointService {
     resolvers: Vec<String>,
     addresses: Vec<SocketAddr>,
     nginx_users: NginxUsers,
+    flood_guard: Mutex<FloodGuard>,
     state_folder: Option<PathBuf>,
     changed: Notify,
     /// Guards the files: one writer at a time.
@@ -106,6 +108,7 @@ impl EndpointService {
             resolvers,
             addresses,
             nginx_users: NginxUsers::unknown(),
+            flood_guard: Mutex::default(),
             state_folder,
             changed: Notify::new(),
             on_disk: Mutex::new(written),
@@ -393,9 +396,13 @@ impl Inner {
 
 impl Respond for EndpointService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8], waited: Duration) -> Option<Vec<u8>> {
-        if waited > WAITS_FOR {
+        let asked_at = self.addresses.get(socket);
+        let is_nginx = || self.nginx_users.is_nginx(Transport::Udp, from, *asked_at?);
+        let mut flood_guard = self.flood_guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if waited > WAITS_FOR || !flood_guard.admit(from, clock::now(), is_nginx) {
             return None;
         }
+        drop(flood_guard);
         let question = match message::read(bytes) {
             DnsMessage::Question(question) => question,
             DnsMessage::Refuse(bytes) => return Some(bytes),
@@ -405,11 +412,7 @@ impl Respond for EndpointService {
         let question = (question, asked);
         let must_identify = self.inner().answerer.must_identify(asker, &question, clock::now());
         // That asks the kernel: passes and the loop do not wait for it.
-        let is_nginx = match (must_identify, self.addresses.get(socket)) {
-            (false, _) => Some(true),
-            (true, Some(asked)) => self.nginx_users.is_nginx(Transport::Udp, from, *asked),
-            (true, None) => None,
-        };
+        let is_nginx = if must_identify { is_nginx() } else { Some(true) };
         let now = clock::now();
         let arrived = now.checked_sub(waited).unwrap_or(now);
         let mut inner = self.inner();

@@ -54,13 +54,13 @@ pub fn unasked(resources: &BTreeSet<Arc<str>>) {
     );
 }
 
-/// Logs that nginx does not ask even after a reload, and that its file gets `server` lines.
-pub fn given_up(resources: &BTreeSet<Arc<str>>) {
-    let resources = NameList::of(resources);
+/// Logs that nginx does not ask even after a reload, and that its file gets `server` lines for that time.
+pub fn given_up(resources: &BTreeSet<Arc<str>>, pause: Duration) {
+    let (resources, minutes) = (NameList::of(resources), pause.as_secs().div_ceil(60));
     tracing::error!(
         ?resources,
         "{resources}: nginx does not ask for the endpoints in its file even after a reload; changes of backends are reloads until \
-         conf.d is read again (hint: docs/endpoints.md)"
+         conf.d is read again, or for {minutes} minutes (hint: docs/endpoints.md)"
     );
 }
 

@@ -325,10 +325,11 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
         if !is_meant_for(own, from.ip()) {
             continue;
         }
-        match responder.datagram(index, from, bytes, waited) {
-            Some(reply) => sender.send(index, from, &reply),
-            None => sender.wake(),
-        }
+        let Some(reply) = responder.datagram(index, from, bytes, waited) else {
+            sender.wake();
+            continue;
+        };
+        sender.send(index, from, &reply);
         burst = if burst.0 == Some(from) { (burst.0, burst.1 + 1) } else { (Some(from), 1) };
         if burst.1 >= BURST {
             burst = (None, 0);

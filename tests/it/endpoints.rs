@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,7 +36,7 @@ pub struct Bed {
     pub front: u16,
     pub backends: [u16; 3],
     /// Where questions are answered; several addresses have a blank between them.
-    listen: String,
+    pub listen: String,
 }
 
 impl Bed {
@@ -774,7 +774,7 @@ fn exchange(to: &str, bytes: &[u8], patience: Duration) -> Option<Vec<u8>> {
 }
 
 /// Returns a question: the name's labels, the type, the class.
-fn question(id: u16, labels: &[&str], kind: u16, class: u16) -> Vec<u8> {
+pub fn question(id: u16, labels: &[&str], kind: u16, class: u16) -> Vec<u8> {
     let mut bytes = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in labels {
         bytes.push(u8::try_from(label.len()).unwrap());
@@ -800,26 +800,73 @@ fn another_user_who_asks_like_nginx_does_not_count() {
         socket.send(&question(id, &labels, 33, 1)).unwrap();
         socket.recv(&mut [0; 4096]).is_ok()
     };
-    let socket_of = |user: u32| {
-        let socket = std::thread::scope(|scope| {
-            let made = scope.spawn(|| {
-                // Only for this thread, and the kernel remembers who has made a socket.
-                nix::unistd::setfsuid(nix::unistd::Uid::from_raw(user));
-                UdpSocket::bind("127.0.0.1:0").unwrap()
-            });
-            made.join().unwrap()
-        });
-        socket.connect(&bed.listen).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        socket
-    };
-    let (own, others) = (socket_of(0), socket_of(65534));
+    let (own, others) = (socket_of(0, &bed.listen), socket_of(65534, &bed.listen));
     assert!(ask(&own, 1) && !ask(&own, 2), "the second question of a worker is held");
     for id in 1..5 {
         assert!(ask(&others, id), "no question of another user is held");
     }
     bed.list(&bed.backends[1..2]);
     bed.wait_served_by(&bed.backends[1..2]);
+}
+
+/// Returns a socket of another user than ours that asks at this address.
+fn socket_of(user: u32, listen: &str) -> UdpSocket {
+    let socket = std::thread::scope(|scope| {
+        let made = scope.spawn(|| {
+            // Only for this thread, and the kernel remembers who has made a socket.
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(user));
+            UdpSocket::bind("127.0.0.1:0").unwrap()
+        });
+        made.join().unwrap()
+    });
+    socket.connect(listen).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket
+}
+
+/// A hundred thousand questions a second for as long as it lives: to send more is a question of processors.
+struct Flood(Arc<AtomicBool>);
+
+impl Flood {
+    fn from(socket: UdpSocket) -> Flood {
+        let (nothing, is_over) = (question(1, &["example", "com"], 33, 1), Arc::new(AtomicBool::new(false)));
+        let flood = Flood(Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                (0..100).for_each(|_| drop(socket.send(&nothing)));
+                std::thread::sleep(Duration::from_millis(1).saturating_sub(start.elapsed()));
+            }
+        });
+        flood
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_flood_by_another_user_keeps_no_question_of_nginx_away() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let mut bed = Bed::new();
+    let _agent = bed.settle();
+    let mark = bed.sandbox.mark();
+    let flood = Flood::from(socket_of(65534, &bed.listen));
+    // nginx asks once after each change, so each waits for a question in the flood.
+    for round in 0..6 {
+        let port = &bed.backends[round % 2..][..1];
+        bed.list(port);
+        bed.wait_served_by(port);
+    }
+    bed.sandbox.wait_log_times_since(mark, "nginx took the endpoints of web.toml", 5);
+    drop(flood);
+    let log = bed.sandbox.log_since(mark);
+    assert!(!log.contains("does not ask") && bed.file().contains(" resolve "), "{log}");
 }
 
 #[test]

@@ -110,9 +110,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("record"), folder.path().join("other"));
         std::fs::write(&other, "somebody's").unwrap();
-        for write in [write, write_readable, |path, _| remove(path)] {
+        for act in [write, write_readable, |path: &Path, _: &str| remove(path)] {
             symlink(&other, &path).unwrap();
-            write(&path, "ours").unwrap();
+            act(&path, "ours").unwrap();
             assert!(!path.is_symlink());
             assert_eq!(std::fs::read_to_string(&other).unwrap(), "somebody's");
             remove(&path).unwrap();

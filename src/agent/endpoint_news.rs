@@ -81,8 +81,9 @@ impl Agent {
         }
         let endpoints = &self.outlook.terms.endpoints;
         let mut pause = Duration::MAX;
-        let mut is_new =
-            |resource: &Arc<str>| endpoints.give_up_unasked(resource, now).inspect(|its| pause = pause.min(*its)).is_some();
+        let mut is_new = |resource: &Arc<str>| {
+            endpoints.give_up_unasked(resource, now).inspect(|its| pause = pause.min(*its)).is_some()
+        };
         let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| is_new(resource)).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up, pause);

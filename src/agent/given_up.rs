@@ -14,11 +14,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The resources that were given up.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp {
-    by_resource: BTreeMap<Arc<str>, Attempt>,
+    by_resource: BTreeMap<Arc<str>, GivenUpResource>,
 }
 
 #[derive(Debug)]
-struct Attempt {
+struct GivenUpResource {
     reason: String,
     /// When to try names again; `None` if only another conf.d can help.
     again_at: Option<Instant>,
@@ -31,7 +31,7 @@ struct Attempt {
 impl GivenUp {
     /// Records a reason that only another conf.d can remove. Returns whether it is new.
     pub(super) fn for_good(&mut self, resource: &Arc<str>, reason: &str) -> bool {
-        let attempt = Attempt { reason: reason.to_owned(), again_at: None, failures: 0, is_tried: false };
+        let attempt = GivenUpResource { reason: reason.to_owned(), again_at: None, failures: 0, is_tried: false };
         self.by_resource.insert(Arc::clone(resource), attempt).is_none_or(|before| before.is_tried)
     }
 
@@ -50,10 +50,12 @@ impl GivenUp {
         }
         // What has worked for longer than the pause was a success.
         let limit = |failures| doubled(FIRST_PAUSE, failures, LONGEST_PAUSE);
-        let has_failed = |before: &&Attempt| before.again_at.is_some_and(|at| now < at + limit(before.failures));
+        let has_failed =
+            |before: &&GivenUpResource| before.again_at.is_some_and(|at| now < at + limit(before.failures));
         let failures = before.filter(has_failed).map_or(0, |before| before.failures + 1);
         let pause = limit(failures).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
-        let attempt = Attempt { reason: reason.to_owned(), again_at: Some(now + pause), failures, is_tried: false };
+        let attempt =
+            GivenUpResource { reason: reason.to_owned(), again_at: Some(now + pause), failures, is_tried: false };
         self.by_resource.insert(Arc::clone(resource), attempt);
         Some(pause)
     }

@@ -34,9 +34,13 @@ fn a_reload_by_somebody_else_leaves_no_removed_backend_in_nginx() {
         bed.list(&bed.backends[..2]);
         bed.wait_served_by(&bed.backends[..2]);
         let mark = bed.sandbox.mark();
-        bed.sandbox.template("web.tera", &template(bed.front, &format!("zone web 256k;\n    keepalive {};", round + 1)));
+        bed.sandbox
+            .template("web.tera", &template(bed.front, &format!("zone web 256k;\n    keepalive {};", round + 1)));
         bed.sandbox.wait_log_since(mark, "verified the reload");
-        std::thread::sleep(delay);
+        let verified_at = Instant::now();
+        while verified_at.elapsed() < delay {
+            bed.ask();
+        }
         let workers = bed.nginx.worker_pids();
         assert!(bed.nginx.command(&["-s", "reload"]).status.success());
         wait_until("new workers", DEADLINE, || {

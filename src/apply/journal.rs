@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::fs::entry::FileEntry;
-use crate::world::fs::{self, FileError, install, names_in, record, stage};
+use crate::world::fs::entry::{FileEntry, FileTime};
+use crate::world::fs::{self, FileContext, FileError, install, names_in, record, stage};
 
 use super::{Context, failure};
 
@@ -120,9 +120,9 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let problem = match record::read(&path) {
         Ok(None) => return Ok(Journal::default()),
         Ok(Some(text)) => match serde_json::from_str(&text) {
-            Ok(journal) => match damage(folder, &journal) {
+            Ok(journal) => match made_up_backup(folder, &journal) {
                 None => return Ok(journal),
-                Some(damage) => damage,
+                Some(backup) => format!("upstreamd has not made `{}`, which it calls a backup", backup.display()),
             },
             Err(error) => error.to_string(),
         },
@@ -141,22 +141,30 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     Ok(Journal::default())
 }
 
-/// Returns what no transaction can have written into a journal: to undo it could cost a file that is not ours.
-fn damage(state_folder: &Path, journal: &Journal) -> Option<String> {
-    let scratch = fs::canonical(&install::scratch_folder(Some(state_folder)));
-    let is_scratch = |folder: &Path| scratch.is_some() && fs::canonical(folder) == scratch;
+/// Returns a backup that no transaction can have named so: to put it back could cost a file that is not ours.
+fn made_up_backup(state_folder: &Path, journal: &Journal) -> Option<PathBuf> {
+    let scratch = install::scratch_folder(Some(state_folder));
+    let is_scratch = |folder: &Path| {
+        let found = fs::canonical(folder);
+        // One that is gone costs nothing.
+        folder.file_name() == scratch.file_name() && (found.is_none() || found == fs::canonical(&scratch))
+    };
     let is_backup = |backup: &Path, target: &Path| {
         let (Some(name), Some(target_name)) = (backup.file_name(), target.file_name()) else { return false };
         let (folder, beside) = (fs::folder_of(backup), fs::folder_of(target));
         stage::is_backup_name(name, target_name) && (folder == beside || is_scratch(folder))
     };
-    journal.in_flight.iter().flat_map(|in_flight| &in_flight.files).find_map(|file| match &file.backup {
-        Some(backup) if !is_backup(backup, &file.target) => {
-            Some(format!("upstreamd has not made `{}`, which it calls a backup", backup.display()))
-        }
-        None if file.in_place => Some(format!("it has no backup of the mounted file `{}`", file.target.display())),
-        _ => None,
-    })
+    let mut files = journal.in_flight.iter().flat_map(|in_flight| &in_flight.files);
+    files.find_map(|file| file.backup.as_deref().filter(|backup| !is_backup(backup, &file.target))).map(Path::to_owned)
+}
+
+/// Returns when a group's journal was written; `None` if there is none on disk.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn written_at(context: &Context, group_id: &str) -> Result<Option<FileTime>, FileError> {
+    let Some(folder) = &context.settings.state_folder else { return Ok(None) };
+    FileEntry::find(&path_of(folder, group_id))?.changed_at()
 }
 
 fn is_shortage(error: &FileError) -> bool {
@@ -244,7 +252,9 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
         return Ok(());
     };
     let path = path_of(folder, group_id);
-    let text = serde_json::to_string_pretty(journal).unwrap_or_default();
+    // A path that is not UTF-8 has no place in it.
+    let text =
+        serde_json::to_string_pretty(journal).map_err(std::io::Error::other).context("write the journal", &path)?;
     record::write(&path, &text)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::model::for_each::DestPattern;
 use crate::model::report::{Stage, StepFailure};
-use crate::world::fs::entry::{FileEntry, Folders};
+use crate::world::fs::entry::{FileEntry, FileTime, Folders};
 use crate::world::fs::install::restore;
 use crate::world::fs::stage::LostBackup;
 use crate::world::fs::{FileError, stage};
@@ -18,11 +18,10 @@ use super::{Context, exclusion, failure, plan};
 
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
-    let Some(mut in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    // What is live is as it should be, and would be lost.
-    in_flight.files.retain(|file| file.backup.is_some() || journal.files.get(&file.target) != Some(&file.new_hash));
+    let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
     let mut left = LeftForLater::default();
-    let (files, acted_on) = still_there(context, in_flight.files, &mut left);
+    let written_at = journal::written_at(context, group_id)?;
+    let (files, acted_on) = still_there(context, (in_flight.files, written_at), &mut left);
     let mut problems = Vec::new();
     let undone = undo(&InFlight { files }, &acted_on, &mut problems);
     context.warn_in_next_report(problems);
@@ -59,10 +58,10 @@ pub struct ActedOn {
 }
 
 /// Opens the folders of a transaction's files again. A file whose folder cannot be opened stays as it is: whoever may change its path
-/// must not hold the others up.
+/// must not hold the others up. So does a new file that was there before the journal was written: it is not of that transaction.
 fn still_there(
     context: &Context,
-    files: Vec<InFlightFile>,
+    (files, written_at): (Vec<InFlightFile>, Option<FileTime>),
     left: &mut LeftForLater,
 ) -> (Vec<InFlightFile>, Vec<ActedOn>) {
     let mut folders = Folders::default();
@@ -93,6 +92,14 @@ fn still_there(
             }
             backup => backup.ok().flatten(),
         };
+        let is_earlier = |at: Option<FileTime>| at.zip(written_at).is_some_and(|(at, written_at)| at < written_at);
+        if file.backup.is_none() && target.changed_at().is_ok_and(is_earlier) {
+            context.warn_in_next_report([format!(
+                "`{}` of a transaction that was cut off stays as it is: it was there before its journal was written",
+                file.target.display()
+            )]);
+            continue;
+        }
         found.0.push(file);
         found.1.push(ActedOn { target, backup });
     }
@@ -135,7 +142,9 @@ fn undo_file(file: &InFlightFile, target: &FileEntry, backup: Option<&FileEntry>
     let installed = match file.removed {
         // A file that somebody has put there since is not the removed one.
         true => found.is_none(),
-        false => file.in_place || found.is_some_and(|found| plan::hash(&found.bytes) == file.new_hash),
+        false => {
+            file.in_place && backup.is_some() || found.is_some_and(|found| plan::hash(&found.bytes) == file.new_hash)
+        }
     };
     match (backup, installed) {
         (Some(backup), true) => restore(backup, target)?,

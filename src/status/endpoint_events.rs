@@ -60,7 +60,7 @@ pub fn given_up(resources: &BTreeSet<Arc<str>>, pause: Duration) {
     tracing::error!(
         ?resources,
         "{resources}: nginx does not ask for the endpoints in its file even after a reload; changes of backends are reloads until \
-         conf.d is read again, or for {minutes} minutes (hint: docs/endpoints.md)"
+         conf.d is read again, or for at least {minutes} minutes (hint: docs/endpoints.md)"
     );
 }
 

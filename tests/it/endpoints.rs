@@ -863,7 +863,7 @@ fn a_flood_by_another_user_keeps_no_question_of_nginx_away() {
         bed.list(port);
         bed.wait_served_by(port);
     }
-    bed.sandbox.wait_log_times_since(mark, "nginx took the endpoints of web.toml", 5);
+    bed.sandbox.wait_log_times_since(mark, "nginx took the endpoints of web.toml", 3);
     drop(flood);
     let log = bed.sandbox.log_since(mark);
     assert!(!log.contains("does not ask") && bed.file().contains(" resolve "), "{log}");

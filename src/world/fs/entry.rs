@@ -38,6 +38,9 @@ pub struct FileEntry {
     name: OsString,
 }
 
+/// Time of the last change of a file, its name included, which nobody can set: seconds since 1970, and nanoseconds.
+pub type FileTime = (i64, i64);
+
 /// The folders that were opened for some work, each once.
 #[derive(Debug, Default)]
 pub struct Folders(HashMap<PathBuf, Arc<Folder>>);
@@ -241,6 +244,15 @@ impl FileEntry {
     /// The system's own.
     pub fn is_regular_file(&self) -> Result<Option<bool>, FileError> {
         Ok(self.look()?.map(|found| is_kind(&found, SFlag::S_IFREG)))
+    }
+
+    /// Returns when the regular file that is there was changed last, or got its name; `None` if there is none.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn changed_at(&self) -> Result<Option<FileTime>, FileError> {
+        let found = self.look()?.filter(|found| is_kind(found, SFlag::S_IFREG));
+        Ok(found.map(|found| (found.st_ctime, found.st_ctime_nsec)))
     }
 
     /// Opens the regular file that is there, for reading or, with `O_WRONLY`, for writing. `None` if nothing is there.

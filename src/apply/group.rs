@@ -52,6 +52,14 @@ impl Group {
     }
 }
 
+/// Length of an id, in hexadecimal digits.
+const ID_LENGTH: usize = 16;
+
+/// Returns whether a text can be the id of a group.
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Sorts resources into groups, in the order of each group's first member.
 pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
@@ -71,7 +79,7 @@ pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
         }
         by_identity.insert(identity.clone(), groups.len());
         groups.push(Group {
-            id: plan::hash(identity.as_bytes())[..16].to_owned(),
+            id: plan::hash(identity.as_bytes())[..ID_LENGTH].to_owned(),
             resources: vec![Arc::clone(resource)],
             check: resource.check.clone(),
             reload: resource.reload.clone(),

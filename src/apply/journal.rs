@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::fs::entry::{FileEntry, FileTime};
 use crate::world::fs::{self, FileContext, FileError, install, names_in, record, stage};
 
-use super::{Context, failure};
+use super::{Context, failure, group};
 
 /// The record of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,10 +301,11 @@ fn path_of(folder: &Path, group_id: &str) -> PathBuf {
 /// # Errors
 /// The folder of the journals cannot be read.
 pub fn was_moved_aside(folder: &Path) -> Result<bool, FileError> {
-    Ok(names_in(&folder.join("groups"))?.iter().any(|name| name.ends_with(".unreadable")))
+    let is_aside = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == record::ASIDE);
+    Ok(names_in(&folder.join("groups"))?.iter().any(is_aside))
 }
 
-/// Returns the ids of all groups that have a journal in the state folder.
+/// Returns the ids of all groups that have a journal in the state folder. Other files there are nobody's.
 ///
 /// # Errors
 /// The folder of the journals cannot be read.
@@ -313,7 +314,7 @@ pub fn known_groups(folder: &Path) -> Result<Vec<String>, FileError> {
     let mut ids: Vec<String> = names
         .iter()
         .filter_map(|name| name.strip_suffix(".json"))
-        .filter(|id| !id.starts_with('.'))
+        .filter(|id| group::is_id(id))
         .map(str::to_owned)
         .collect();
     ids.sort();

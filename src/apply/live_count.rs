@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::fs::{FileError, record};
 
-use super::{Context, plan};
+use super::{Context, failure, plan};
 
 /// The record of one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,10 +18,28 @@ pub struct LiveCount {
     pub held_since_unix: Option<u64>,
 }
 
-/// Returns the record of `dest`; an empty one if there is no state folder or no record that can be parsed.
+/// Returns the record of `dest`; an empty one if there is no state folder or no record that can be parsed. Such a record is kept aside.
 pub fn load(context: &Context, dest: &Path) -> LiveCount {
-    let text = path_of(context, dest).and_then(|path| record::read(&path).ok().flatten());
-    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    let Some(path) = path_of(context, dest) else { return LiveCount::default() };
+    let problem = match record::read(&path) {
+        Ok(None) => return LiveCount::default(),
+        Ok(Some(text)) => match serde_json::from_str(&text) {
+            Ok(live) => return live,
+            Err(error) => error.to_string(),
+        },
+        Err(error) => failure::describe(&error),
+    };
+    let aside = match record::move_aside(&path) {
+        Ok(aside) => format!("it is kept as `{}`", aside.display()),
+        Err(error) => failure::describe(&error),
+    };
+    context.warn_in_next_report([format!(
+        "the record `{}` cannot be read ({problem}): {aside}, and how many backends `{}` has is not known, so that its guard cannot \
+         compare the next change",
+        path.display(),
+        dest.display()
+    )]);
+    LiveCount::default()
 }
 
 /// Writes the record of `dest`, durably; does nothing without a state folder.
@@ -36,4 +54,35 @@ pub fn save(context: &Context, dest: &Path, live: LiveCount) -> Result<(), FileE
 fn path_of(context: &Context, dest: &Path) -> Option<PathBuf> {
     let name = plan::hash(dest.as_os_str().as_encoded_bytes())[..16].to_owned();
     Some(context.settings.state_folder.as_ref()?.join("live").join(format!("{name}.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::Settings;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_kept_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = Context::new(Settings { state_folder: Some(folder.path().to_owned()), ..Settings::default() });
+        let (dest, live) = (Path::new("/web.conf"), LiveCount { count: Some(5), held_since_unix: None });
+        assert_eq!(load(&context, dest), LiveCount::default());
+        save(&context, dest, live).unwrap();
+        assert_eq!((load(&context, dest), context.take_pending_warnings().len()), (live, 0));
+        let path = path_of(&context, dest).unwrap();
+        let breaks: [fn(&Path); 3] = [
+            |path| std::fs::write(path, "{\"count\":").unwrap(),
+            |path| std::fs::write(path, [0xff]).unwrap(),
+            |path| std::fs::create_dir(path).unwrap(),
+        ];
+        for break_it in breaks {
+            std::fs::remove_file(&path).unwrap();
+            break_it(&path);
+            assert_eq!(load(&context, dest), LiveCount::default());
+            let said = context.take_pending_warnings();
+            assert!(said.len() == 1 && said[0].contains("it is kept as") && !path.exists(), "{said:?}");
+            save(&context, dest, live).unwrap();
+            assert_eq!(load(&context, dest), live);
+        }
+    }
 }

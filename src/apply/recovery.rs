@@ -11,7 +11,7 @@ use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::entry::{FileEntry, FileTime, Folders};
 use crate::world::fs::install::restore;
 use crate::world::fs::stage::LostBackup;
-use crate::world::fs::{FileError, stage};
+use crate::world::fs::{self, FileError, stage};
 
 use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::{Context, exclusion, failure, plan};
@@ -139,12 +139,11 @@ fn undo_file(file: &InFlightFile, target: &FileEntry, backup: Option<&FileEntry>
         }));
     }
     let found = target.read()?;
+    let is_half_written = file.in_place && backup.is_some() && fs::is_mount_point(&file.target);
     let installed = match file.removed {
         // A file that somebody has put there since is not the removed one.
         true => found.is_none(),
-        false => {
-            file.in_place && backup.is_some() || found.is_some_and(|found| plan::hash(&found.bytes) == file.new_hash)
-        }
+        false => is_half_written || found.is_some_and(|found| plan::hash(&found.bytes) == file.new_hash),
     };
     match (backup, installed) {
         (Some(backup), true) => restore(backup, target)?,
@@ -197,20 +196,30 @@ pub async fn recover_all<'a>(
             Err(error) => recovered.failures.push(failure::of_file(Stage::Restore, &error)),
         }
     }
-    let mut backups = stage::remove_leftovers(targets);
-    for folder in
-        context.settings.state_folder.iter().flat_map(|folder| FOLDERS_WITH_LEFTOVERS.map(|name| folder.join(name)))
-    {
-        backups.extend(stage::remove_leftovers_like(&folder, |_| true));
-    }
+    let mut beside = stage::remove_leftovers(targets);
     for pattern in patterns {
-        backups.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
+        beside.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
     }
-    let needed = context.settings.state_folder.as_deref().map(|folder| needed_backups(context, folder));
-    for lost in backups {
-        let done = match &needed {
-            Some(needed) => remove_unless_needed(context, &lost, needed.as_ref()),
-            None => heal_without_journal(context, &lost, &mut recovered.groups),
+    let own = context.settings.state_folder.iter().flat_map(|folder| {
+        FOLDERS_WITH_LEFTOVERS
+            .map(|name| stage::remove_leftovers_like(&folder.join(name), |_| true))
+            .into_iter()
+            .flatten()
+    });
+    let own: Vec<LostBackup> = own.collect();
+    let mut known = None;
+    for (lost, is_beside) in
+        beside.into_iter().map(|lost| (lost, true)).chain(own.into_iter().map(|lost| (lost, false)))
+    {
+        let known = known.get_or_insert_with(|| KnownBackups::of(context));
+        let done = match known.fate(&lost, is_beside) {
+            Fate::Stays => Ok(()),
+            Fate::StaysUnknown => {
+                context.warn_in_next_report([kept(&lost.backup)]);
+                Ok(())
+            }
+            Fate::Goes => lost.backup.remove(),
+            Fate::GoesBack => heal_without_journal(context, &lost, &mut recovered.groups),
         };
         recovered.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
     }
@@ -221,38 +230,70 @@ pub async fn recover_all<'a>(
 /// The state folder and its folders, in which a killed process may have left files.
 const FOLDERS_WITH_LEFTOVERS: [&str; 4] = ["", "groups", "live", "scratch"];
 
-/// Returns the names of the backups that a transaction needs which could not be undone; `None` if any backup may be one, because a
-/// journal, or the folder of the journals, could not be read.
-fn needed_backups(context: &Context, state_folder: &Path) -> Option<HashSet<OsString>> {
-    if journal::was_moved_aside(state_folder).unwrap_or(true) {
-        return None;
-    }
-    let mut needed = HashSet::new();
-    for id in journal::known_groups(state_folder).ok()? {
-        let files = journal::peek(context, &id)?.in_flight.unwrap_or_default().files;
-        needed.extend(files.iter().filter_map(|file| Some(file.backup.as_ref()?.file_name()?.to_owned())));
-    }
-    Some(needed)
+/// The decision about a backup that a dead process left.
+enum Fate {
+    /// A transaction that could not be undone yet needs it.
+    Stays,
+    /// It may be needed: a journal, or the folder of the journals, cannot be read.
+    StaysUnknown,
+    /// Its transaction has ended.
+    Goes,
+    /// No journal knows of its file.
+    GoesBack,
 }
 
-/// With a journal, everything that could be undone has been by now.
-fn remove_unless_needed(
-    context: &Context,
-    LostBackup { backup, .. }: &LostBackup,
-    needed: Option<&HashSet<OsString>>,
-) -> Result<(), FileError> {
-    match needed {
-        Some(needed) if needed.contains(backup.name()) => Ok(()),
-        Some(_) => backup.remove(),
-        None => {
-            context.warn_in_next_report([format!(
-                "`{}` is kept: it may be what a file was before a transaction that was cut off and whose journal cannot be read \
-                 (hint: when you no longer need it, remove it and the `.unreadable` journal)",
-                backup.path().display()
-            )]);
-            Ok(())
+/// The knowledge of the journals about backups.
+enum KnownBackups {
+    /// One of the journals cannot be read.
+    Unknown,
+    Known {
+        /// Names of backups that a transaction needs which could not be undone.
+        needed: HashSet<OsString>,
+        journals: Vec<Journal>,
+    },
+}
+
+impl KnownBackups {
+    fn of(context: &Context) -> KnownBackups {
+        let read = |folder: &Path| {
+            if journal::was_moved_aside(folder).unwrap_or(true) {
+                return None;
+            }
+            let ids = journal::known_groups(folder).ok()?;
+            ids.iter().map(|id| journal::peek(context, id)).collect::<Option<Vec<Journal>>>()
+        };
+        let journals = match context.settings.state_folder.as_deref().map(read) {
+            Some(None) => return KnownBackups::Unknown,
+            found => found.flatten().unwrap_or_default(),
+        };
+        let files =
+            journals.iter().filter_map(|journal| journal.in_flight.as_ref()).flat_map(|under_way| &under_way.files);
+        let needed = files.filter_map(|file| Some(file.backup.as_ref()?.file_name()?.to_owned())).collect();
+        KnownBackups::Known { needed, journals }
+    }
+
+    /// Returns what becomes of a backup, which lies beside its file or in our state folder. Everything that a journal says was to be undone
+    /// has been by now.
+    fn fate(&self, lost: &LostBackup, is_beside: bool) -> Fate {
+        let KnownBackups::Known { needed, journals } = self else { return Fate::StaysUnknown };
+        if needed.contains(lost.backup.name()) {
+            return Fate::Stays;
+        }
+        // The journal may be gone with the state folder. One that has removed a file does not know it any more.
+        let is_removed = || !journals.is_empty() && matches!(lost.target.is_regular_file(), Ok(None));
+        match is_beside && !journals.iter().any(|journal| journal.has(&lost.dest)) && !is_removed() {
+            true => Fate::GoesBack,
+            false => Fate::Goes,
         }
     }
+}
+
+fn kept(backup: &FileEntry) -> String {
+    format!(
+        "`{}` is kept: it may be what a file was before a transaction that was cut off and whose journal cannot be read (hint: when you \
+         no longer need it, remove it and the `.unreadable` journal)",
+        backup.path().display()
+    )
 }
 
 /// Without a journal, a backup is the only trace of a transaction that was cut off: it goes back, and the file has to be proven again.

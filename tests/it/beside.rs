@@ -315,6 +315,38 @@ fn backups_whose_journal_cannot_be_read_are_kept() {
 }
 
 #[test]
+fn backups_whose_journals_are_gone_go_back() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    cut_off(&place, &resources);
+    let dead = dead_pid();
+    for name in place.litter() {
+        let (start, _) = name.split_once("-backup-").unwrap();
+        fs::rename(place.path("out").join(&name), place.path("out").join(format!("{start}-backup-{dead}-0"))).unwrap();
+    }
+    fs::remove_dir_all(place.path("state/groups")).unwrap();
+    assert_eq!(recover(&place), []);
+    assert_eq!(["a", "b"].map(|name| place.read(name)), [Some("old".to_owned()), Some("old".to_owned())]);
+    assert_eq!(place.litter(), Vec::<String>::new());
+    // What a journal says is live has no need of one.
+    assert_eq!(taken(&apply(&place, &resources, &["new", "new"])), [true, true]);
+    fs::write(place.path("out").join(format!(".a.upstreamd-backup-{dead}-1")), "old").unwrap();
+    assert_eq!((recover(&place), place.read("a").as_deref(), place.litter()), (vec![], Some("new"), vec![]));
+}
+
+#[test]
+fn a_file_among_the_journals_that_is_none_is_left_alone() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    assert_eq!(taken(&apply(&place, &resources, &["live", "live"])), [true, true]);
+    let names = ["alien.json", "0123456789abcdeg.json", "0123456789abcdef0.json"];
+    let path = |name: &str| place.path("state/groups").join(name);
+    names.iter().for_each(|name| fs::write(path(name), "{ not json").unwrap());
+    assert_eq!((recover(&place), place.read("a").as_deref()), (vec![], Some("live")));
+    names.iter().for_each(|name| assert_eq!(fs::read_to_string(path(name)).unwrap(), "{ not json"));
+}
+
+#[test]
 fn while_the_folder_of_journals_cannot_be_read_backups_are_kept() {
     let place = Place::new();
     let resources = pair(&place, "true {{.src}}", "true");

@@ -10,6 +10,11 @@ use super::entry::{FileEntry, Folders, is_kind};
 use super::stage::{self, Attributes, Durable};
 use super::{FileContext, FileError};
 
+/// Extension of a record that could not be read.
+pub const ASIDE: &str = "unreadable";
+/// Most records that are kept of one name.
+const MAX_ASIDE: usize = 100;
+
 /// Reads the text of a record; `None` if there is no such record.
 ///
 /// # Errors
@@ -56,13 +61,24 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     Folders::default().entry(path)?.remove()
 }
 
-/// Renames a record that cannot be read, so that its bytes are kept for people. Returns where they are.
+/// Renames a record that cannot be read, so that its bytes are kept for people, beside those that were kept before. Returns where they
+/// are.
+///
+/// # Errors
+/// The system's own, or very many have been kept.
 pub fn move_aside(path: &Path) -> Result<PathBuf, FileError> {
     // The name itself, be it a link.
     let entry = Folders::default().entry(path)?;
-    let aside = entry.folder().entry(Path::new(entry.name()).with_extension("unreadable"));
-    entry.rename_to(&aside).context("move aside the record", path)?;
-    Ok(aside.path())
+    for number in 1..=MAX_ASIDE {
+        let extension = if number == 1 { ASIDE.to_owned() } else { format!("{number}.{ASIDE}") };
+        let aside = entry.folder().entry(Path::new(entry.name()).with_extension(extension));
+        if aside.look()?.is_none() {
+            entry.rename_to(&aside).context("move aside the record", path)?;
+            return Ok(aside.path());
+        }
+    }
+    Err(io::Error::other(format!("{MAX_ASIDE} are there already (hint: remove the `.{ASIDE}` ones)")))
+        .context("move aside the record", path)
 }
 
 /// Requirement on a name in the state folder.
@@ -104,6 +120,23 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_was_kept_before_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("a.2.unreadable")).unwrap();
+        for (text, aside) in [("one", "a.unreadable"), ("two", "a.3.unreadable"), ("three", "a.4.unreadable")] {
+            std::fs::write(path("a.json"), text).unwrap();
+            assert_eq!(move_aside(&path("a.json")).unwrap(), path(aside));
+        }
+        for number in 5..=MAX_ASIDE {
+            std::fs::write(path(&format!("a.{number}.unreadable")), "").unwrap();
+        }
+        std::fs::write(path("a.json"), "four").unwrap();
+        assert!(move_aside(&path("a.json")).unwrap_err().source.to_string().contains("there already"));
+        assert_eq!(std::fs::read_to_string(path("a.unreadable")).unwrap(), "one");
+    }
 
     #[test]
     fn what_a_link_in_the_place_of_a_record_leads_to_stays() {

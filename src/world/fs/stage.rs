@@ -176,28 +176,30 @@ pub struct LostBackup {
     pub backup: FileEntry,
     /// The file that was backed up.
     pub target: FileEntry,
+    /// The same as it was asked for: links in its path are not followed.
+    pub dest: PathBuf,
 }
 
 /// Removes stage files that dead processes left beside these targets. Returns the backups that they left. Called before this process
 /// stages anything: files with its pid are those of an earlier process, as in a container, where every start has the same.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
     let mut folders = Folders::default();
-    let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, FileEntry>)> = BTreeMap::new();
-    for target in targets {
-        let Ok(target) = folders.find(target) else { continue };
+    let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, (FileEntry, &Path)>)> = BTreeMap::new();
+    for dest in targets {
+        let Ok(target) = folders.find(dest) else { continue };
         let folder = Arc::clone(target.folder());
         let (_, prefixes) = by_folder.entry(folder.path().to_owned()).or_insert_with(|| (folder, BTreeMap::new()));
         for mark in [STAGE_MARK, BACKUP_MARK] {
-            prefixes.insert(name_prefix(target.name(), mark), target.clone());
+            prefixes.insert(name_prefix(target.name(), mark), (target.clone(), dest));
         }
     }
     let mut backups = Vec::new();
     for (folder, prefixes) in by_folder.into_values() {
         for name in folder.names().unwrap_or_default() {
-            let Some((prefix, target)) = leftover_of(&name, &prefixes) else { continue };
+            let Some((prefix, (target, dest))) = leftover_of(&name, &prefixes) else { continue };
             let leftover = folder.entry(&name);
             if prefix.ends_with(BACKUP_MARK) {
-                backups.push(LostBackup { backup: leftover, target: target.clone() });
+                backups.push(LostBackup { backup: leftover, target: target.clone(), dest: (*dest).to_owned() });
             } else {
                 leftover.remove().ok();
             }
@@ -219,7 +221,7 @@ pub fn remove_leftovers_like(folder: &Path, ours: impl Fn(&str) -> bool) -> Vec<
 }
 
 /// Returns our prefix of a name and its target, if a dead process made it.
-fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, FileEntry>) -> Option<(&'a String, &'a FileEntry)> {
+fn leftover_of<'a, T>(name: &str, prefixes: &'a BTreeMap<String, T>) -> Option<(&'a String, &'a T)> {
     let end = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rfind(mark)? + mark.len()))?;
     let (prefix, rest) = name.split_at(end);
     let found = prefixes.get_key_value(prefix)?;

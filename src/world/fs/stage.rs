@@ -180,11 +180,14 @@ pub struct LostBackup {
     pub dest: PathBuf,
 }
 
+/// Targets as they were found and as they were asked for, by the prefixes of our names for them.
+type PrefixedTargets<'a> = BTreeMap<String, (FileEntry, &'a Path)>;
+
 /// Removes stage files that dead processes left beside these targets. Returns the backups that they left. Called before this process
 /// stages anything: files with its pid are those of an earlier process, as in a container, where every start has the same.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
     let mut folders = Folders::default();
-    let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, (FileEntry, &Path)>)> = BTreeMap::new();
+    let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, PrefixedTargets<'_>)> = BTreeMap::new();
     for dest in targets {
         let Ok(target) = folders.find(dest) else { continue };
         let folder = Arc::clone(target.folder());

@@ -293,16 +293,22 @@ fn a_made_up_transaction_takes_nothing_away() {
     }
 }
 
-#[test]
-fn backups_whose_journal_cannot_be_read_are_kept() {
-    let place = Place::new();
-    let resources = pair(&place, "true {{.src}}", "true");
-    cut_off(&place, &resources);
+/// Renames the backups as if a process that is no more had made them. Returns its id.
+fn give_backups_to_the_dead(place: &Place) -> u32 {
     let dead = dead_pid();
     for name in place.litter() {
         let (start, _) = name.split_once("-backup-").unwrap();
         fs::rename(place.path("out").join(&name), place.path("out").join(format!("{start}-backup-{dead}-0"))).unwrap();
     }
+    dead
+}
+
+#[test]
+fn backups_whose_journal_cannot_be_read_are_kept() {
+    let place = Place::new();
+    let resources = pair(&place, "true {{.src}}", "true");
+    cut_off(&place, &resources);
+    let dead = give_backups_to_the_dead(&place);
     let journal = fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
     fs::write(&journal, "{ not json").unwrap();
     // At this start and at the next.
@@ -319,11 +325,7 @@ fn backups_whose_journals_are_gone_go_back() {
     let place = Place::new();
     let resources = pair(&place, "true {{.src}}", "true");
     cut_off(&place, &resources);
-    let dead = dead_pid();
-    for name in place.litter() {
-        let (start, _) = name.split_once("-backup-").unwrap();
-        fs::rename(place.path("out").join(&name), place.path("out").join(format!("{start}-backup-{dead}-0"))).unwrap();
-    }
+    let dead = give_backups_to_the_dead(&place);
     fs::remove_dir_all(place.path("state/groups")).unwrap();
     assert_eq!(recover(&place), []);
     assert_eq!(["a", "b"].map(|name| place.read(name)), [Some("old".to_owned()), Some("old".to_owned())]);

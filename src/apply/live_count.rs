@@ -1,6 +1,7 @@
 //! Backend counts of live files, and since when a loss of backends is held: kept across restarts, one small record per
 //! destination in the state folder. Never decides about a file; a lost record costs one comparison.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,9 @@ pub struct LiveCount {
     pub held_since_unix: Option<u64>,
 }
 
-/// Returns the record of `dest`; an empty one if there is no state folder or no record that can be parsed. Such a record is kept aside.
-pub fn load(context: &Context, dest: &Path) -> LiveCount {
+/// Returns the record of `dest`; an empty one if there is no state folder or no record that can be parsed. Such a record is kept
+/// aside, if this run `applies` what it renders.
+pub fn load(context: &Context, dest: &Path, applies: bool) -> LiveCount {
     let Some(path) = path_of(context, dest) else { return LiveCount::default() };
     let problem = match record::read(&path) {
         Ok(None) => return LiveCount::default(),
@@ -27,14 +29,23 @@ pub fn load(context: &Context, dest: &Path) -> LiveCount {
             Ok(live) => return live,
             Err(error) => error.to_string(),
         },
+        // What the process or the machine is short of says nothing about the record.
+        Err(error) if error.may_pass() || error.source.kind() == ErrorKind::PermissionDenied => {
+            return unknown(context, (&path, dest), &failure::describe(&error), "it stays");
+        }
         Err(error) => failure::describe(&error),
     };
-    let aside = match record::move_aside(&path) {
-        Ok(aside) => format!("it is kept as `{}`", aside.display()),
-        Err(error) => failure::describe(&error),
+    let kept = match applies.then(|| record::move_aside(&path)) {
+        None => "it stays".to_owned(),
+        Some(Ok(aside)) => format!("it is kept as `{}`", aside.display()),
+        Some(Err(error)) => failure::describe(&error),
     };
+    unknown(context, (&path, dest), &problem, &kept)
+}
+
+fn unknown(context: &Context, (path, dest): (&Path, &Path), problem: &str, kept: &str) -> LiveCount {
     context.warn_in_next_report([format!(
-        "the record `{}` cannot be read ({problem}): {aside}, and how many backends `{}` has is not known, so that its guard cannot \
+        "the record `{}` cannot be read ({problem}): {kept}, and how many backends `{}` has is not known, so that its guard cannot \
          compare the next change",
         path.display(),
         dest.display()
@@ -66,9 +77,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let context = Context::new(Settings { state_folder: Some(folder.path().to_owned()), ..Settings::default() });
         let (dest, live) = (Path::new("/web.conf"), LiveCount { count: Some(5), held_since_unix: None });
-        assert_eq!(load(&context, dest), LiveCount::default());
+        assert_eq!(load(&context, dest, true), LiveCount::default());
         save(&context, dest, live).unwrap();
-        assert_eq!((load(&context, dest), context.take_pending_warnings().len()), (live, 0));
+        assert_eq!((load(&context, dest, true), context.take_pending_warnings().len()), (live, 0));
         let path = path_of(&context, dest).unwrap();
         let breaks: [fn(&Path); 3] = [
             |path| std::fs::write(path, "{\"count\":").unwrap(),
@@ -78,11 +89,13 @@ mod tests {
         for break_it in breaks {
             std::fs::remove_file(&path).unwrap();
             break_it(&path);
-            assert_eq!(load(&context, dest), LiveCount::default());
+            assert_eq!(load(&context, dest, false), LiveCount::default());
+            assert!(context.take_pending_warnings()[0].contains("it stays") && path.exists(), "a look changes nothing");
+            assert_eq!(load(&context, dest, true), LiveCount::default());
             let said = context.take_pending_warnings();
             assert!(said.len() == 1 && said[0].contains("it is kept as") && !path.exists(), "{said:?}");
             save(&context, dest, live).unwrap();
-            assert_eq!(load(&context, dest), live);
+            assert_eq!(load(&context, dest, true), live);
         }
     }
 }

@@ -339,10 +339,11 @@ impl Preparation<'_> {
         has_file: bool,
     ) -> Decision {
         let now = clock::now();
-        let context = &self.terms.context;
+        let (context, applies) = (&self.terms.context, self.terms.apply());
         let standing = file.standing.get_or_insert_with(|| {
             let guard = &resource.guard;
-            let saved = if guard.compares() { live_count::load(context, &resource.dest) } else { Default::default() };
+            let saved =
+                if guard.compares() { live_count::load(context, &resource.dest, applies) } else { Default::default() };
             Standing::remembered(saved, guard, now, clock::unix_seconds())
         });
         let (decision, mut note) = standing.decide(resource, found, has_file, now);
